@@ -1,0 +1,1 @@
+"""The subcommands of `geo-nav`, one file each."""

@@ -1,0 +1,1 @@
+"""Trajectories and fixes against truth: metrics, plots, report."""

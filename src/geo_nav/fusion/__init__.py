@@ -1,0 +1,1 @@
+"""The factor graph: IMU, absolute poses, fixed lag, status."""

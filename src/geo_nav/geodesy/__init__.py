@@ -1,0 +1,16 @@
+"""Datums, frames and poses; the only room that knows pyproj."""
+
+from geo_nav.geodesy.errors import GeodesyError
+from geo_nav.geodesy.local_frame import LocalFrame
+from geo_nav.geodesy.pose import Pose, covariance_gtsam_from_ros, covariance_ros_from_gtsam
+from geo_nav.geodesy.vertical import VERTICAL_DATUMS, geoid_undulation
+
+__all__ = [
+    "VERTICAL_DATUMS",
+    "GeodesyError",
+    "LocalFrame",
+    "Pose",
+    "covariance_gtsam_from_ros",
+    "covariance_ros_from_gtsam",
+    "geoid_undulation",
+]

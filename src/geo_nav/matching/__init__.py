@@ -1,0 +1,1 @@
+"""Image pair → matches; one protocol, a file a matcher."""

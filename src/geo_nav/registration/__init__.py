@@ -1,0 +1,1 @@
+"""Fine alignment: prior pose + frame → absolute pose, covariance, verdict."""

@@ -1,0 +1,7 @@
+"""Camera + pose + site model → picture and depth."""
+
+from geo_nav.rendering.camera import Camera, Undistorter
+from geo_nav.rendering.errors import RenderingError
+from geo_nav.rendering.view import RenderedView, Renderer
+
+__all__ = ["Camera", "RenderedView", "Renderer", "RenderingError", "Undistorter"]

@@ -1,0 +1,1 @@
+"""A world, a flight and its sensors, with truth."""

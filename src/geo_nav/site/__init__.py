@@ -1,0 +1,1 @@
+"""The site model: descriptor and readers (mesh, DEM + orthophoto) → textured tiles in the local frame."""

@@ -1,0 +1,65 @@
+"""The site model as the rest of geo_nav sees it: textured tiles in the local frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from geo_nav.geodesy import LocalFrame
+from geo_nav.site.errors import SiteError
+
+
+@dataclass(frozen=True, eq=False)
+class SiteTile:
+    """One textured triangle mesh.
+
+    Attributes:
+        vertices: (N, 3) float32, metres in `map`.
+        faces: (M, 3) int32 indices into the vertices, counter-clockwise from outside.
+        uv: (N, 2) float32 texture coordinates, OpenGL's: (0, 0) is the lower left corner of the picture.
+        texture: (H, W, 3) uint8 RGB, first row on top.
+    """
+
+    vertices: npt.NDArray[np.float32]
+    faces: npt.NDArray[np.int32]
+    uv: npt.NDArray[np.float32]
+    texture: npt.NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.vertices).all():
+            raise SiteError("a tile has vertices that are not finite")
+        if len(self.uv) != len(self.vertices):
+            raise SiteError(f"a tile has {len(self.vertices)} vertices and {len(self.uv)} texture coordinates")
+        if len(self.faces) and (self.faces.min() < 0 or self.faces.max() >= len(self.vertices)):
+            raise SiteError("a tile has faces that point outside its vertices")
+
+
+@dataclass(frozen=True, eq=False)
+class SiteModel:
+    """A geo-referenced 3D model of the area.
+
+    Attributes:
+        name: of the site.
+        frame: datum origin of `map`.
+        tiles: the textured meshes.
+        sigma: (3,) expected error of the model east, north, up, metres (1 sigma).
+    """
+
+    name: str
+    frame: LocalFrame
+    tiles: tuple[SiteTile, ...]
+    sigma: npt.NDArray[np.float64]
+
+    @property
+    def bounds(self) -> npt.NDArray[np.float64]:
+        """(2, 3) least and greatest corner in `map`, metres."""
+        low = np.min([t.vertices.min(axis=0) for t in self.tiles], axis=0)
+        high = np.max([t.vertices.max(axis=0) for t in self.tiles], axis=0)
+        return np.stack([low, high]).astype(np.float64)
+
+    @property
+    def triangles(self) -> int:
+        """Number of triangles in all tiles."""
+        return sum(len(t.faces) for t in self.tiles)
