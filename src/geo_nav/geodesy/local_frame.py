@@ -28,6 +28,39 @@ def _transformer(source: str, target: str) -> pyproj.Transformer:
         raise GeodesyError(f"no transformation from '{source}' to '{target}': {error}") from error
 
 
+@lru_cache
+def _require_horizontal(crs: str) -> None:
+    try:
+        parsed = pyproj.CRS.from_user_input(crs)
+    except ProjError as error:
+        raise GeodesyError(f"unknown coordinate reference system '{crs}': {error}") from error
+    if not (parsed.is_projected or parsed.is_geographic):
+        raise GeodesyError(f"'{crs}' ({parsed.type_name}) is neither projected nor geographic: name such a CRS")
+
+
+def geodetic_from_crs(
+    x: npt.ArrayLike, y: npt.ArrayLike, z: npt.ArrayLike, crs: str, vertical_datum: str = "ellipsoid"
+) -> tuple[Array, Array, Array]:
+    """Projected or geographic coordinates → latitude, longitude (degrees, WGS84), height above the ellipsoid (m).
+
+    Args:
+        x: easting (m) or longitude (degrees), whatever axis order the CRS itself declares.
+        y: northing or latitude.
+        z: height in metres above ``vertical_datum``.
+        crs: horizontal CRS, for example ``EPSG:32614``.
+        vertical_datum: one of :data:`~geo_nav.geodesy.VERTICAL_DATUMS`.
+
+    Raises:
+        GeodesyError: the CRS is unknown or geocentric, or points lie outside its area of use.
+    """
+    _require_horizontal(crs)
+    lon, lat = _transformer(crs, "EPSG:4326").transform(np.asarray(x, np.float64), np.asarray(y, np.float64))
+    lon, lat = np.asarray(lon), np.asarray(lat)
+    if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+        raise GeodesyError(f"coordinates outside the area of use of {crs}")
+    return lat, lon, np.asarray(z, np.float64) + geoid_undulation(lat, lon, vertical_datum)
+
+
 @dataclass(frozen=True)
 class LocalFrame:
     """East-north-up axes at a datum origin (REP-105 `map`).
@@ -92,11 +125,7 @@ class LocalFrame:
         Raises:
             GeodesyError: the CRS is unknown, or points lie outside its area of use.
         """
-        lon, lat = _transformer(crs, "EPSG:4326").transform(np.asarray(x, np.float64), np.asarray(y, np.float64))
-        lon, lat = np.asarray(lon), np.asarray(lat)
-        if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
-            raise GeodesyError(f"coordinates outside the area of use of {crs}")
-        return self.from_geodetic(lat, lon, np.asarray(z, np.float64) + geoid_undulation(lat, lon, vertical_datum))
+        return self.from_geodetic(*geodetic_from_crs(x, y, z, crs, vertical_datum))
 
     def to_crs(self, enu: npt.ArrayLike, crs: str, vertical_datum: str = "ellipsoid") -> Array:
         """The inverse of :meth:`from_crs`: (..., 3) ENU → (..., 3) x, y, height above ``vertical_datum``."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyproj
-import pyproj.datadir
+from pyproj.datadir import get_data_dir, get_user_data_dir  # type: ignore[attr-defined]
 
 from geo_nav.geodesy.errors import GeodesyError
 
@@ -25,7 +25,7 @@ _SYSTEM_PROJ_DATA = Path("/usr/share/proj")
 def _geoid(vertical_datum: str) -> pyproj.Transformer:
     if vertical_datum not in _GRIDS:
         raise GeodesyError(f"unknown vertical datum '{vertical_datum}': use one of {', '.join(VERTICAL_DATUMS)}")
-    folders = [Path(p) for p in (pyproj.datadir.get_data_dir(), pyproj.datadir.get_user_data_dir())]
+    folders = [Path(p) for p in (get_data_dir(), get_user_data_dir())]
     for grid in _GRIDS[vertical_datum]:
         for folder in (*folders, _SYSTEM_PROJ_DATA):
             if (folder / grid).is_file():

@@ -48,7 +48,9 @@ class Camera:
             raise RenderingError(f"not an image size: {self.width}x{self.height}")
         numbers = np.array([self.fx, self.fy, self.cx, self.cy, *self.distortion])
         if not np.isfinite(numbers).all() or self.fx <= 0 or self.fy <= 0:
-            raise RenderingError(f"the camera is not calibrated: fx {self.fx}, fy {self.fy}, cx {self.cx}, cy {self.cy}")
+            raise RenderingError(
+                f"the camera is not calibrated: fx {self.fx}, fy {self.fy}, cx {self.cx}, cy {self.cy}"
+            )
         if self.distortion_model not in _COEFFICIENTS:
             raise RenderingError(
                 f"unknown distortion model '{self.distortion_model}': use one of {', '.join(_COEFFICIENTS)}"
@@ -134,6 +136,19 @@ class Camera:
             )
 
 
+def finer(camera: Camera, factor: int) -> Camera:
+    """The camera of the same picture with ``factor`` times the pixels along both axes."""
+    return replace(
+        camera,
+        width=camera.width * factor,
+        height=camera.height * factor,
+        fx=camera.fx * factor,
+        fy=camera.fy * factor,
+        cx=(camera.cx + 0.5) * factor - 0.5,
+        cy=(camera.cy + 0.5) * factor - 0.5,
+    )
+
+
 class Undistorter:
     """Resamples the frames of one camera to its pinhole twin, optionally resized; the maps are made once.
 
@@ -178,7 +193,7 @@ class Undistorter:
             return _resize(image, self.pinhole)
         if image.shape[:2] != (self._reduced.height, self._reduced.width):
             image = _resize(image, self._reduced)
-        return np.asarray(cv2.remap(image, *self._maps, cv2.INTER_LINEAR), dtype=np.uint8)
+        return np.asarray(cv2.remap(image, self._maps[0], self._maps[1], cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 def _resize(image: Image, camera: Camera) -> Image:

@@ -19,15 +19,21 @@ class SiteTile:
         vertices: (N, 3) float32, metres in `map`.
         faces: (M, 3) int32 indices into the vertices, counter-clockwise from outside.
         uv: (N, 2) float32 texture coordinates, OpenGL's: (0, 0) is the lower left corner of the picture.
-        texture: (H, W, 3) uint8 RGB, first row on top.
+        texture: (H, W, 3) uint8 RGB, first row on top; it repeats outside 0..1. Tiles may share one array.
+        colors: (N, 3) uint8 RGB that multiply the texture (255 leaves it as it is), or None.
     """
 
     vertices: npt.NDArray[np.float32]
     faces: npt.NDArray[np.int32]
     uv: npt.NDArray[np.float32]
     texture: npt.NDArray[np.uint8]
+    colors: npt.NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
+        if self.texture.ndim != 3 or self.texture.shape[2] != 3 or self.texture.dtype != np.uint8:
+            raise SiteError(f"a texture is (H, W, 3) uint8, got {self.texture.shape} {self.texture.dtype}")
+        if self.colors is not None and self.colors.shape != self.vertices.shape:
+            raise SiteError(f"a tile has {len(self.vertices)} vertices and colours of shape {self.colors.shape}")
         if not np.isfinite(self.vertices).all():
             raise SiteError("a tile has vertices that are not finite")
         if len(self.uv) != len(self.vertices):

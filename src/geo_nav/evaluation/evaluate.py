@@ -1,0 +1,189 @@
+"""A recorded run against its truth: everything that the table, `summary.json` and the report say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from geo_nav.evaluation.bag import read_run
+from geo_nav.evaluation.config import EvaluationConfig
+from geo_nav.evaluation.dead_reckoning import StartState, integrate_imu
+from geo_nav.evaluation.errors import EvaluationError
+from geo_nav.evaluation.fixes import FixStatistics, ScoredFix, fix_statistics, score_fixes
+from geo_nav.evaluation.metrics import (
+    Consistency,
+    ErrorStatistics,
+    PoseErrors,
+    consistency,
+    error_statistics,
+    pose_errors,
+)
+from geo_nav.evaluation.recording import Recording
+from geo_nav.evaluation.timing import Timing, clocks_agree, timing
+from geo_nav.evaluation.trajectory import TimedPoses
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RunEvaluation:
+    """What a run was worth, from the GPS cut to its end.
+
+    Attributes:
+        recording: the run.
+        config: the settings.
+        begin: stamp of the GPS cut, s.
+        end: last stamp that truth and odometry share, s.
+        errors: geo_nav's, at its own rate (or at the score stamps).
+        sigma: (N, 6) its claimed 1 sigma at those stamps, m and rad.
+        statistics: of these errors.
+        consistency: of errors and covariance.
+        imu_only: the IMU-only trajectory; None where no IMU was recorded.
+        imu_only_errors: of it; None with it.
+        imu_only_statistics: of them; None with it.
+        fixes: the frames tried in the outage (at score stamps), beside truth.
+        fix_statistics: of them.
+        timing: rates and latencies.
+    """
+
+    recording: Recording
+    config: EvaluationConfig
+    begin: float
+    end: float
+    errors: PoseErrors
+    sigma: Array
+    statistics: ErrorStatistics
+    consistency: Consistency
+    imu_only: TimedPoses | None
+    imu_only_errors: PoseErrors | None
+    imu_only_statistics: ErrorStatistics | None
+    fixes: list[ScoredFix]
+    fix_statistics: FixStatistics
+    timing: Timing
+
+
+def evaluate_run(run_dir: Path, config: EvaluationConfig | None = None, info: Path | None = None) -> RunEvaluation:
+    """Reads a run and scores it.
+
+    Args:
+        run_dir: folder with `bag/` and, optionally, `run.json`.
+        config: the settings; defaults when None.
+        info: another `run.json`, as `geo-nav make-bag` writes.
+
+    Raises:
+        EvaluationError: the run cannot be read, has no truth, or nothing in it can be scored.
+    """
+    return evaluate_recording(read_run(run_dir, info), config)
+
+
+def evaluate_recording(recording: Recording, config: EvaluationConfig | None = None) -> RunEvaluation:
+    """Scores a run that has been read; see :func:`evaluate_run`."""
+    config = config or EvaluationConfig()
+    truth, poses = recording.truth, recording.odometry.poses
+    if len(truth) < 2:
+        raise EvaluationError(
+            f"{recording.run_dir} has no truth: record /simulation/truth, or name a TUM file as 'truth' in run.json"
+        )
+    if len(poses) < 2:
+        raise EvaluationError(f"{recording.run_dir} holds {len(poses)} usable odometry message(s): nothing to score")
+    begin, end = recording.gps_cut, float(min(truth.stamps[-1], poses.stamps[-1]))
+    if end <= begin:
+        raise EvaluationError(f"the run ends {begin - end:.1f} s before GPS was cut: nothing to score")
+    stamps = _scored_stamps(recording, begin, end)
+    errors = _errors_at(stamps, poses, truth, config)
+    covariances = recording.odometry.covariances[_nearest(poses.stamps, errors.stamps)]
+    imu_only = _imu_only(recording, begin, config)
+    imu_only_errors = _errors_at(stamps, imu_only, truth, config) if imu_only else None
+    fixes = _scored_fixes(recording, begin, end, config)
+    same_clock = clocks_agree(recording.odometry, config.max_latency)
+    return RunEvaluation(
+        recording=recording,
+        config=config,
+        begin=begin,
+        end=end,
+        errors=errors,
+        sigma=np.sqrt(np.maximum(np.diagonal(covariances, axis1=1, axis2=2), 0.0)),
+        statistics=error_statistics(errors),
+        consistency=consistency(errors, covariances),
+        imu_only=imu_only,
+        imu_only_errors=imu_only_errors,
+        imu_only_statistics=error_statistics(imu_only_errors) if imu_only_errors else None,
+        fixes=fixes,
+        fix_statistics=fix_statistics(
+            fixes, _camera_frames(recording, fixes, begin, end), begin, end, config.false_fix_distance, same_clock
+        ),
+        timing=timing(recording.odometry, recording.imu.stamps, begin, end, same_clock),
+    )
+
+
+def _scored_stamps(recording: Recording, begin: float, end: float) -> Array:
+    named = recording.info.score_stamps
+    stamps = recording.odometry.poses.stamps if named is None else np.unique(np.array(named, dtype=np.float64))
+    return stamps[(stamps >= begin) & (stamps <= end)]
+
+
+def _errors_at(stamps: Array, estimate: TimedPoses, truth: TimedPoses, config: EvaluationConfig) -> PoseErrors:
+    both = truth.covers(stamps, config.max_truth_gap) & estimate.covers(stamps, config.max_estimate_gap)
+    return pose_errors(estimate.at(stamps[both]), truth.at(stamps[both]))
+
+
+def _nearest(stamps: Array, wanted: Array) -> npt.NDArray[np.intp]:
+    right = np.clip(np.searchsorted(stamps, wanted), 1, len(stamps) - 1)
+    nearer_left = wanted - stamps[right - 1] < stamps[right] - wanted
+    return np.asarray(right - nearer_left, dtype=np.intp)
+
+
+def _imu_only(recording: Recording, begin: float, config: EvaluationConfig) -> TimedPoses | None:
+    """The IMU alone, from geo_nav's own pose and velocity at the cut: the start that geo_nav had."""
+    odometry, imu = recording.odometry, recording.imu
+    T_base_imu = recording.static_transform("base_link", imu.frame_id)
+    R = np.eye(3) if T_base_imu is None else T_base_imu.rotation
+    k = max(int(np.searchsorted(odometry.poses.stamps, begin, side="right")) - 1, 0)
+    stamp = float(odometry.poses.stamps[k])
+    if not (len(imu.stamps) > 1 and imu.stamps[0] <= stamp < imu.stamps[-1]):
+        return None
+    info = recording.info
+    start = StartState(
+        stamp,
+        odometry.poses.positions[k],
+        odometry.poses.quaternions[k],
+        odometry.velocities[k],
+        np.array(info.accelerometer_bias or np.zeros(3)),
+        np.array(info.gyroscope_bias or np.zeros(3)),
+    )
+    gravity, earth_rate = _earth(recording, config)
+    return integrate_imu(start, imu.stamps, imu.acceleration @ R.T, imu.angular_velocity @ R.T, gravity, earth_rate)
+
+
+def _earth(recording: Recording, config: EvaluationConfig) -> tuple[Array, Array | None]:
+    """Gravity and the Earth's rotation in `map`, by the same model that fusion has."""
+    if recording.origin is None:
+        return np.array([0.0, 0.0, -config.gravity]), None
+    # GTSAM takes a while to load, and whoever only reads bags has no use for it.
+    from geo_nav.fusion.config import FusionConfig
+    from geo_nav.fusion.imu_model import ImuModel
+
+    model = ImuModel(FusionConfig(), recording.origin)
+    return model.gravity(np.zeros(3)), model.earth_rate()
+
+
+def _scored_fixes(recording: Recording, begin: float, end: float, config: EvaluationConfig) -> list[ScoredFix]:
+    fixes = [fix for fix in recording.fixes if begin <= fix.stamp <= end]
+    if recording.info.score_stamps is not None:
+        named = np.array(recording.info.score_stamps)
+        fixes = [f for f in fixes if len(named) and np.abs(named - f.stamp).min() <= config.stamp_tolerance]
+    return score_fixes(fixes, recording.truth, recording.T_base_camera, config.max_truth_gap)
+
+
+def _camera_frames(recording: Recording, fixes: list[ScoredFix], begin: float, end: float) -> int:
+    """Frames sent in the judged time; those tried were sent for sure, should `camera_info` have been lost."""
+    if recording.info.score_stamps is not None:
+        return len(_scored_stamps(recording, begin, end))
+    if recording.info.camera_frames is not None:
+        return max(recording.info.camera_frames, len(fixes))
+    sent = recording.camera_stamps
+    tried = np.array([s.fix.stamp for s in fixes])
+    return len(np.unique(np.round(np.concatenate([sent[(sent >= begin) & (sent <= end)], tried]), 6)))

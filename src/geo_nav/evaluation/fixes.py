@@ -1,0 +1,177 @@
+"""Absolute poses of single frames against truth: how many, how right, how fast, and which gate refused the rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from geo_nav.evaluation.metrics import nees, positive_definite
+from geo_nav.evaluation.recording import Fix
+from geo_nav.evaluation.trajectory import TimedPoses
+from geo_nav.geodesy import Pose
+from geo_nav.geodesy.pose import error_vector
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredFix:
+    """A fix beside the truth.
+
+    Attributes:
+        fix: the fix.
+        error_m: distance of the camera's centre from truth; NaN without pose or truth.
+        error_deg: angle to the true orientation; NaN with it.
+        nees: ``e^T P^-1 e / 6``; NaN with it.
+    """
+
+    fix: Fix
+    error_m: float
+    error_deg: float
+    nees: float
+
+
+@dataclass(frozen=True)
+class FixStatistics:
+    """All fixes in numbers.
+
+    Attributes:
+        camera_frames: sent by the camera.
+        tried: that registration worked on (the others came while it was busy).
+        accepted: that passed every gate.
+        rejected: that did not, whether or not a pose was found.
+        rejected_by_gate: how many each gate refused.
+        false_fixes: accepted, but further from truth than the limit.
+        registered_share: accepted a camera frame sent.
+        median_error_m: of the accepted.
+        p95_error_m: of the accepted.
+        max_error_m: of the accepted.
+        median_error_deg: of the accepted.
+        nees: mean of the accepted, a dimension; 1 is honest.
+        inliers_median: of the accepted.
+        registration_ms_median: of all tried.
+        registration_ms_p90: of all tried.
+        stage_ms_median: of each stage.
+        longest_gap_s: longest time without an accepted fix.
+        latency_s_median: from exposure to the fix's arrival; NaN where the clocks differ.
+    """
+
+    camera_frames: int
+    tried: int
+    accepted: int
+    rejected: int
+    rejected_by_gate: dict[str, int]
+    false_fixes: int
+    registered_share: float
+    median_error_m: float
+    p95_error_m: float
+    max_error_m: float
+    median_error_deg: float
+    nees: float
+    inliers_median: float
+    registration_ms_median: float
+    registration_ms_p90: float
+    stage_ms_median: dict[str, float]
+    longest_gap_s: float
+    latency_s_median: float
+
+
+def score_fixes(
+    fixes: Sequence[Fix], truth: TimedPoses, T_base_camera: Pose | None, max_truth_gap: float
+) -> list[ScoredFix]:
+    """Each fix beside the true camera pose at its stamp.
+
+    Args:
+        fixes: in the order of stamps.
+        truth: `base_link` in `map`.
+        T_base_camera: the camera in `base_link`; without it no error is known.
+        max_truth_gap: see :meth:`TimedPoses.covers`, s.
+    """
+    stamps = np.array([fix.stamp for fix in fixes])
+    covered = truth.covers(stamps, max_truth_gap)
+    times, where = np.unique(stamps[covered], return_inverse=True)
+    true_base = truth.at(times)
+    index = np.full(len(fixes), -1)
+    index[covered] = where
+    scored = []
+    for fix, k in zip(fixes, index, strict=True):
+        if fix.T_map_camera is None or k < 0 or T_base_camera is None:
+            scored.append(ScoredFix(fix, float("nan"), float("nan"), float("nan")))
+            continue
+        T_true = true_base.pose(int(k)) @ T_base_camera
+        error, angle = fix.T_map_camera.distance_to(T_true), fix.T_map_camera.angle_to(T_true)
+        scored.append(ScoredFix(fix, error, float(np.degrees(angle)), _nees(fix, T_true)))
+    return scored
+
+
+def _nees(fix: Fix, T_true: Pose) -> float:
+    if fix.T_map_camera is None or fix.covariance is None or not positive_definite(fix.covariance[None])[0]:
+        return float("nan")
+    return float(nees(error_vector(fix.T_map_camera, T_true)[None], fix.covariance[None])[0] / 6.0)
+
+
+def fix_statistics(
+    scored: Sequence[ScoredFix],
+    camera_frames: int,
+    begin: float,
+    end: float,
+    false_fix_distance: float,
+    same_clock: bool,
+) -> FixStatistics:
+    """Counts and quantiles.
+
+    Args:
+        scored: the fixes of the time that is judged.
+        camera_frames: that the camera sent in that time.
+        begin: of that time, s.
+        end: of that time, s.
+        false_fix_distance: an accepted fix further from truth than this is false, m.
+        same_clock: whether arrivals are on the clock of the stamps.
+    """
+    accepted = [s for s in scored if s.fix.accepted]
+    errors = np.array([s.error_m for s in accepted])
+    milliseconds = np.array([s.fix.milliseconds for s in scored if s.fix.milliseconds > 0])
+    gates = Counter(s.fix.gate or "unknown" for s in scored if not s.fix.accepted)
+    times = np.array([begin, *(s.fix.stamp for s in accepted), end])
+    return FixStatistics(
+        camera_frames=camera_frames,
+        tried=len(scored),
+        accepted=len(accepted),
+        rejected=len(scored) - len(accepted),
+        rejected_by_gate=dict(gates.most_common()),
+        false_fixes=int((errors > false_fix_distance).sum()),
+        registered_share=len(accepted) / camera_frames if camera_frames else float("nan"),
+        median_error_m=quantile(errors, 0.5),
+        p95_error_m=quantile(errors, 0.95),
+        max_error_m=quantile(errors, 1.0),
+        median_error_deg=quantile(np.array([s.error_deg for s in accepted]), 0.5),
+        nees=_mean(np.array([s.nees for s in accepted])),
+        inliers_median=quantile(np.array([float(s.fix.inliers) for s in accepted]), 0.5),
+        registration_ms_median=quantile(milliseconds, 0.5),
+        registration_ms_p90=quantile(milliseconds, 0.9),
+        stage_ms_median=_stage_medians(scored),
+        longest_gap_s=float(np.diff(times).max()),
+        latency_s_median=quantile(np.array([s.fix.received - s.fix.stamp for s in scored if same_clock]), 0.5),
+    )
+
+
+def _stage_medians(scored: Sequence[ScoredFix]) -> dict[str, float]:
+    names = dict.fromkeys(name for s in scored for name in s.fix.stages)
+    return {
+        name: quantile(np.array([s.fix.stages[name] for s in scored if name in s.fix.stages]), 0.5) for name in names
+    }
+
+
+def quantile(values: Array, q: float) -> float:
+    """A quantile of the finite values; NaN of nothing."""
+    finite = values[np.isfinite(values)]
+    return float(np.quantile(finite, q)) if len(finite) else float("nan")
+
+
+def _mean(values: Array) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else float("nan")

@@ -1,0 +1,227 @@
+"""What a run recorded, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from geo_nav.evaluation.errors import EvaluationError
+from geo_nav.evaluation.trajectory import TimedPoses
+from geo_nav.geodesy import LocalFrame, Pose
+
+Array = npt.NDArray[np.float64]
+
+
+class RunInfo(BaseModel):
+    """`run.json`: what the bag itself does not say. Every key, and the file, may be left out; others are not used."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str = Field("", description="title of the report")
+    gps_cut: float | None = Field(
+        None, description="stamp at which GPS ended, s; else /simulation/gps_cut's, else the last GPS fix's"
+    )
+    site: str | None = Field(None, description="path of site.yaml, relative to this file; else /geo_nav/site's")
+    T_base_camera: list[float] | None = Field(
+        None, description="camera in base_link, x y z (m) qx qy qz qw; else /tf_static's", min_length=7, max_length=7
+    )
+    camera_frames: int | None = Field(None, description="frames that the camera sent after the GPS cut", ge=0)
+    truth: str | None = Field(
+        None, description="TUM file of base_link in map, relative to this file; else /simulation/truth"
+    )
+    score_stamps: list[float] | None = Field(None, description="stamps of the frames that are scored, s; all else")
+    accelerometer_bias: list[float] | None = Field(
+        None, description="known at the cut, for the IMU-only solution, m/s²", min_length=3, max_length=3
+    )
+    gyroscope_bias: list[float] | None = Field(
+        None, description="known at the cut, for the IMU-only solution, rad/s", min_length=3, max_length=3
+    )
+
+
+def read_run_info(path: Path) -> RunInfo:
+    """Reads a `run.json`; its relative paths become relative to its own folder.
+
+    Raises:
+        EvaluationError: the file cannot be read, is not JSON, or a key has the wrong type.
+    """
+    try:
+        info = RunInfo.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise EvaluationError(f"{path} cannot be used: {error}") from error
+    paths = {name: str(path.parent / value) for name in ("site", "truth") if (value := getattr(info, name))}
+    return info.model_copy(update=paths)
+
+
+@dataclass(frozen=True, eq=False)
+class OdometryTrack:
+    """Odometry of `base_link` in `map`, in the order of stamps.
+
+    Attributes:
+        poses: N timed poses.
+        received: (N,) arrival in the bag, seconds.
+        velocities: (N, 3) m/s in `map`.
+        covariances: (N, 6, 6) of the poses, ROS order, m and rad.
+    """
+
+    poses: TimedPoses
+    received: Array
+    velocities: Array
+    covariances: Array
+
+    def __len__(self) -> int:
+        return len(self.poses)
+
+
+@dataclass(frozen=True, eq=False)
+class Fix:
+    """One frame that registration tried (`geo_nav_msgs/AbsolutePose`).
+
+    Attributes:
+        stamp: of the exposure, seconds.
+        received: arrival in the bag, seconds.
+        accepted: whether it was.
+        gate: ``accepted`` or the gate that refused it.
+        reason: the verdict in words.
+        T_map_camera: the pose; None where none was found.
+        covariance: (6, 6) ROS order; None with it.
+        matches: lifted to 3D.
+        inliers: in agreement with the pose.
+        reprojection_rms: of the inliers, pixels.
+        matcher: its name.
+        milliseconds: of the whole registration.
+        stages: milliseconds of each stage.
+    """
+
+    stamp: float
+    received: float
+    accepted: bool
+    gate: str
+    reason: str
+    T_map_camera: Pose | None
+    covariance: Array | None
+    matches: int
+    inliers: int
+    reprojection_rms: float
+    matcher: str
+    milliseconds: float
+    stages: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class ImuTrack:
+    """IMU samples as recorded.
+
+    Attributes:
+        stamps: (N,) seconds.
+        received: (N,) arrival in the bag, seconds.
+        acceleration: (N, 3) specific force, m/s², in the IMU's frame.
+        angular_velocity: (N, 3) rad/s, in the IMU's frame.
+        frame_id: the IMU's frame.
+    """
+
+    stamps: Array
+    received: Array
+    acceleration: Array
+    angular_velocity: Array
+    frame_id: str
+
+
+@dataclass(frozen=True, eq=False)
+class StatusTrack:
+    """Navigation status over time.
+
+    Attributes:
+        stamps: (N,) seconds.
+        states: (N,) int, numbers of :class:`~geo_nav.fusion.NavigationState`.
+        seconds_since_fix: (N,) s.
+        refused: fixes that the graph's own gate refused, at the end.
+        too_old: fixes older than the lag, at the end.
+        rebuilds: of the graph, at the end.
+        update_milliseconds: of a graph update, the last reported median.
+        reasons: (N,) words.
+    """
+
+    stamps: Array
+    states: npt.NDArray[np.int64]
+    seconds_since_fix: Array
+    refused: int
+    too_old: int
+    rebuilds: int
+    update_milliseconds: float
+    reasons: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A run.
+
+    Attributes:
+        run_dir: the folder it was read from.
+        info: `run.json`.
+        odometry: geo_nav's output.
+        truth: `base_link` in `map`; empty where there is none.
+        fixes: every frame that registration tried, in the order of stamps.
+        imu: the samples.
+        status: the state machine.
+        gps: (N, 4) stamp (s), latitude, longitude (degrees), ellipsoidal height (m).
+        camera_stamps: (N,) of the frames sent, by `camera_info`.
+        pictures: stamp and JPEG bytes of each debug picture.
+        transforms: `/tf_static`: (parent, child) → ``T_parent_child``.
+        camera_frame: of the fixes.
+        origin: of `map`, None where the site was not published.
+        site_name: of the site model.
+        site_descriptor: path of site.yaml as the site server saw it.
+        announced_gps_cut: of `/simulation/gps_cut`, seconds.
+    """
+
+    run_dir: Path
+    info: RunInfo
+    odometry: OdometryTrack
+    truth: TimedPoses
+    fixes: list[Fix]
+    imu: ImuTrack
+    status: StatusTrack
+    gps: Array
+    camera_stamps: Array
+    pictures: list[tuple[float, bytes]]
+    transforms: dict[tuple[str, str], Pose] = field(default_factory=dict)
+    camera_frame: str = ""
+    origin: LocalFrame | None = None
+    site_name: str = ""
+    site_descriptor: str = ""
+    announced_gps_cut: float | None = None
+
+    def static_transform(self, parent: str, child: str) -> Pose | None:
+        """``T_parent_child`` through the tree of `/tf_static`; None where the two are not connected."""
+        if parent == child:
+            return Pose.identity()
+        found = {parent: Pose.identity()}
+        queue = [parent]
+        while queue:
+            frame = queue.pop(0)
+            for (a, b), T_a_b in self.transforms.items():
+                for start, end, step in ((a, b, T_a_b), (b, a, T_a_b.inverse())):
+                    if start == frame and end not in found:
+                        found[end] = found[frame] @ step
+                        queue.append(end)
+        return found.get(child)
+
+    @property
+    def T_base_camera(self) -> Pose | None:
+        """The camera's optical frame in `base_link`: of `run.json`, else of `/tf_static`; None where neither says."""
+        numbers = self.info.T_base_camera
+        if numbers is not None:
+            return Pose.from_quaternion(numbers[3:], numbers[:3])
+        return self.static_transform("base_link", self.camera_frame)
+
+    @property
+    def gps_cut(self) -> float:
+        """Stamp at which the outage begins: of `run.json`, `/simulation/gps_cut`, the last GPS fix or the start."""
+        for said in (self.info.gps_cut, self.announced_gps_cut):
+            if said is not None:
+                return said
+        return float(self.gps[-1, 0]) if len(self.gps) else float(self.odometry.poses.stamps[0])

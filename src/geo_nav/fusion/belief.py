@@ -1,0 +1,92 @@
+"""State with covariance, and its propagation through preintegrated IMU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gtsam
+import numpy as np
+import numpy.typing as npt
+
+from geo_nav.fusion.imu_buffer import ImuSegment
+from geo_nav.fusion.imu_model import ImuModel
+from geo_nav.geodesy import Pose, covariance_ros_from_gtsam
+
+Array = npt.NDArray[np.float64]
+
+
+def rot3(matrix: npt.ArrayLike) -> Any:
+    """A rotation matrix as ``gtsam.Rot3``, made orthonormal: GTSAM takes the matrix as it is."""
+    return gtsam.Rot3.ClosestTo(np.asarray(matrix, dtype=np.float64))
+
+
+def pose3(pose: Pose) -> Any:
+    """A :class:`~geo_nav.geodesy.Pose` as ``gtsam.Pose3``."""
+    return gtsam.Pose3(rot3(pose.rotation), pose.translation)
+
+
+def pose_from_pose3(pose: Any) -> Pose:
+    """A ``gtsam.Pose3`` as :class:`~geo_nav.geodesy.Pose`."""
+    return Pose(pose.rotation().matrix(), pose.translation())
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """What is known of the state at one instant.
+
+    Attributes:
+        stamp: seconds.
+        nav: ``gtsam.NavState``: attitude, position and velocity of `base_link` in `map`.
+        bias: ``gtsam.imuBias.ConstantBias``.
+        covariance: (15, 15) in the tangent space of ``gtsam.NavState`` and the bias: rotation (rad), position (m) and
+            velocity (m/s) in the body frame, accelerometer bias (m/s²), gyroscope bias (rad/s).
+    """
+
+    stamp: float
+    nav: Any
+    bias: Any
+    covariance: Array
+
+    @property
+    def pose_covariance(self) -> Array:
+        """(6, 6) of the pose in the ROS order."""
+        return covariance_ros_from_gtsam(self.covariance[:6, :6], self.nav.attitude().matrix())
+
+    @property
+    def velocity_covariance(self) -> Array:
+        """(3, 3) of the velocity in `map`, (m/s)²."""
+        R = self.nav.attitude().matrix()
+        out: Array = R @ self.covariance[6:9, 6:9] @ R.T
+        return out
+
+    def through(self, pim: Any, stamp: float) -> Belief:
+        """This belief propagated through preintegrated measurements that end at ``stamp``."""
+        nav, jacobian = predict(self.nav, self.bias, pim)
+        transition = np.eye(15)
+        transition[:9] = jacobian
+        covariance = transition @ self.covariance @ transition.T + pim.residualCovariance()
+        return Belief(stamp, nav, self.bias, 0.5 * (covariance + covariance.T))
+
+    def propagated(self, segments: list[ImuSegment], model: ImuModel) -> Belief:
+        """This belief propagated through IMU segments that start at its stamp."""
+        belief = self
+        for segment in segments:
+            pim = model.preintegrate(segment, belief.bias, belief.nav.position())
+            belief = belief.through(pim, segment.end)
+        return belief
+
+
+def predict(nav: Any, bias: Any, pim: Any) -> tuple[Any, Array]:
+    """The predicted ``gtsam.NavState``, and its (9, 15) Jacobian by state and bias."""
+    # GTSAM fills the optional Jacobians in place, and only if they are in Fortran order.
+    by_state, by_bias = np.zeros((9, 9), order="F"), np.zeros((9, 6), order="F")
+    predicted = pim.predict(nav, bias, by_state, by_bias)
+    return predicted, np.hstack([by_state, by_bias])
+
+
+def graph_jacobian(rotation: Array) -> Array:
+    """(15, 15) from the tangent of the graph's X, V, B to that of :class:`Belief`: V is in `map`, not in the body."""
+    jacobian = np.eye(15)
+    jacobian[6:9, 6:9] = rotation.T
+    return jacobian

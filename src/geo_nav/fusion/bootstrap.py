@@ -1,0 +1,183 @@
+"""The start: a small batch problem over a few fixes and the IMU between them, solved and then checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import gtsam
+import numpy as np
+import numpy.typing as npt
+from gtsam.symbol_shorthand import B, V, X
+from scipy.stats import chi2
+
+from geo_nav.fusion.belief import Belief, graph_jacobian, rot3
+from geo_nav.fusion.config import FusionConfig
+from geo_nav.fusion.graph import qr_parameters
+from geo_nav.fusion.imu_buffer import ImuBuffer
+from geo_nav.fusion.imu_model import ImuModel
+from geo_nav.fusion.measurements import Attitude, GpsFix, Measurement, PoseFix
+
+Array = npt.NDArray[np.float64]
+
+_WEAK_PRIOR = 100.0
+"""1 sigma of the velocity before any fix, m/s: no vehicle of this library is faster; it keeps the batch solvable."""
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """The result of a batch.
+
+    Attributes:
+        belief: the state at the last fix used.
+        used: the fixes that agree with it and with one another.
+    """
+
+    belief: Belief
+    used: list[Measurement]
+
+
+class Bootstrap:
+    """Finds a state from fixes alone, with no state to begin with.
+
+    Args:
+        config: settings.
+        imu: the samples; must reach over all fixes.
+        model: preintegration.
+    """
+
+    def __init__(self, config: FusionConfig, imu: ImuBuffer, model: ImuModel) -> None:
+        self._config = config
+        self._imu = imu
+        self._model = model
+
+    def solve(self, fixes: Sequence[Measurement], attitude: Attitude | None, least: int, span: float) -> Start | None:
+        """The state that a set of fixes supports, or None.
+
+        A robust batch finds which fixes agree, a second one without the others gives state and covariance.
+
+        Args:
+            fixes: in any order, inside the IMU buffer.
+            attitude: needed where the fixes are GPS positions only.
+            least: so many fixes must agree.
+            span: over so many seconds.
+        """
+        used = sorted(fixes, key=lambda m: m.stamp)
+        for final in (False, True):
+            if len(used) < least or used[-1].stamp - used[0].stamp < span:
+                return None
+            solution = self._batch(used, attitude, loss="none" if final else "cauchy")
+            if solution is None:
+                return None
+            agreeing = [m for m, belief in zip(used, solution, strict=True) if self._agrees(m, belief)]
+            if final:
+                return Start(solution[-1], used) if len(agreeing) == len(used) else None
+            used = agreeing
+        return None
+
+    def _agrees(self, measurement: Measurement, belief: Belief) -> bool:
+        """Whether a fix's residual is within the gate by its own covariance."""
+        exact = Belief(belief.stamp, belief.nav, belief.bias, np.zeros((15, 15)))
+        error, covariance = measurement.innovation(exact)
+        return float(error @ np.linalg.solve(covariance, error)) <= chi2.ppf(self._config.gate_probability, len(error))
+
+    def _batch(self, fixes: list[Measurement], attitude: Attitude | None, loss: str) -> list[Belief] | None:
+        stamps = sorted({m.stamp for m in fixes} | ({attitude.stamp} if attitude else set()))
+        guesses = self._guess(stamps, fixes, attitude)
+        if guesses is None:
+            return None
+        graph, values = gtsam.NonlinearFactorGraph(), gtsam.Values()
+        config = self._config.model_copy(update={"robust_loss": loss, "robust_width": 1.0})
+        bias_sigmas = np.repeat([config.accelerometer_bias_sigma, config.gyroscope_bias_sigma], 3)
+        graph.add(
+            gtsam.PriorFactorConstantBias(
+                B(0), gtsam.imuBias.ConstantBias(), gtsam.noiseModel.Diagonal.Sigmas(bias_sigmas)
+            )
+        )
+        graph.add(gtsam.PriorFactorVector(V(0), np.zeros(3), gtsam.noiseModel.Isotropic.Sigma(3, _WEAK_PRIOR)))
+        for i, nav in enumerate(guesses):
+            values.insert(X(i), nav.pose())
+            values.insert(V(i), nav.velocity())
+            values.insert(B(i), gtsam.imuBias.ConstantBias())
+        for i, (start, end) in enumerate(pairwise(stamps)):
+            segments = self._imu.segments(start, end)
+            pim = self._model.preintegration(
+                gtsam.imuBias.ConstantBias(), guesses[i].position(), any(s.gap for s in segments)
+            )
+            for segment in segments:
+                for row in segment.rows:
+                    pim.integrateMeasurement(*row)
+            graph.add(gtsam.CombinedImuFactor(X(i), V(i), X(i + 1), V(i + 1), B(i), B(i + 1), pim))
+        if attitude is not None:
+            graph.add(attitude.factor(stamps.index(attitude.stamp)))
+        for fix in fixes:
+            i = stamps.index(fix.stamp)
+            placed = fix.at_base(guesses[i].attitude().matrix()) if isinstance(fix, GpsFix) else fix
+            for factor in placed.factors(i, config):
+                graph.add(factor)
+        return self._optimise(graph, values, [stamps.index(m.stamp) for m in fixes], stamps)
+
+    def _guess(self, stamps: list[float], fixes: list[Measurement], attitude: Attitude | None) -> list[Any] | None:
+        """Attitude, position and velocity to begin with: attitude by the gyroscopes, position between the fixes."""
+        reference = self._reference(fixes, attitude)
+        if reference is None:
+            return None
+        reference_stamp, rotation = reference
+        fix_stamps = np.array([m.stamp for m in fixes])
+        positions = np.array([_position(m) for m in fixes])
+        velocity = (positions[-1] - positions[0]) / max(1e-3, fix_stamps[-1] - fix_stamps[0])
+        for fix in fixes:
+            if isinstance(fix, GpsFix) and fix.velocity is not None:
+                velocity = fix.velocity
+        turns = {stamp: self._turn(reference_stamp, stamp) for stamp in stamps}
+        out = []
+        for stamp in stamps:
+            nearest = int(np.argmin(np.abs(fix_stamps - stamp)))
+            position = positions[nearest] + velocity * (stamp - fix_stamps[nearest])
+            out.append(gtsam.NavState(rotation.compose(turns[stamp]), position, velocity))
+        return out
+
+    @staticmethod
+    def _reference(fixes: list[Measurement], attitude: Attitude | None) -> tuple[float, Any] | None:
+        # The middle one, not an end: the gyroscopes then carry it over the shortest time.
+        poses = [m for m in fixes if isinstance(m, PoseFix)]
+        if poses:
+            middle = poses[len(poses) // 2]
+            return middle.stamp, middle.pose.rotation()
+        return None if attitude is None else (attitude.stamp, rot3(attitude.rotation))
+
+    def _turn(self, start: float, end: float) -> Any:
+        """Rotation of the body from ``start`` to ``end`` (either may be first) by the gyroscopes."""
+        pim = self._model.preintegration(gtsam.imuBias.ConstantBias(), np.zeros(3), False)
+        for segment in self._imu.segments(min(start, end), max(start, end)):
+            for row in segment.rows:
+                pim.integrateMeasurement(*row)
+        return pim.deltaRij() if end >= start else pim.deltaRij().inverse()
+
+    @staticmethod
+    def _optimise(graph: Any, values: Any, indices: list[int], stamps: list[float]) -> list[Belief]:
+        parameters = gtsam.LevenbergMarquardtParams()
+        parameters.setMaxIterations(30)
+        parameters.setLinearSolverType("MULTIFRONTAL_QR")
+        solved = gtsam.LevenbergMarquardtOptimizer(graph, values, parameters).optimize()
+        # gtsam.Marginals factorises by Cholesky, which fails at the usual bias noise; iSAM2 can do QR.
+        marginals = gtsam.ISAM2(qr_parameters())
+        marginals.update(graph, solved)
+        out = []
+        for i in indices:
+            nav = gtsam.NavState(solved.atPose3(X(i)), solved.atVector(V(i)))
+            joint = marginals.jointMarginalCovariance([X(i), V(i), B(i)]).fullMatrix()
+            jacobian = graph_jacobian(nav.attitude().matrix())
+            belief = Belief(stamps[i], nav, solved.atConstantBias(B(i)), jacobian @ joint @ jacobian.T)
+            out.append(belief)
+        return out
+
+
+def _position(measurement: Measurement) -> Array:
+    if isinstance(measurement, PoseFix):
+        translation: Array = measurement.pose.translation()
+        return translation
+    assert isinstance(measurement, GpsFix)
+    return measurement.position

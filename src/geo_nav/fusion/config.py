@@ -1,0 +1,72 @@
+"""The settings of the factor graph; every field becomes a ROS parameter."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RobustLoss = Literal["none", "huber", "cauchy", "tukey"]
+
+
+class FusionConfig(BaseModel):
+    """Settings of :class:`~geo_nav.fusion.Fusion`; the defaults suit a MEMS IMU on a small aircraft."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lag: float = Field(10.0, description="length of the fixed-lag window, s", gt=0.5, le=60.0)
+    min_state_spacing: float = Field(
+        0.02, description="measurements closer than this share a state, the motion in between is made up for, s", gt=0
+    )
+    max_state_spacing: float = Field(
+        1.0, description="a state is made at least this often while no measurement arrives, s", gt=0.1, le=5.0
+    )
+
+    accelerometer_noise: float = Field(0.02, description="accelerometer noise density, m/s²/√Hz", gt=0)
+    gyroscope_noise: float = Field(0.002, description="gyroscope noise density, rad/s/√Hz", gt=0)
+    accelerometer_bias_walk: float = Field(1e-3, description="accelerometer bias random walk, m/s³/√Hz", gt=0)
+    gyroscope_bias_walk: float = Field(1e-4, description="gyroscope bias random walk, rad/s²/√Hz", gt=0)
+    accelerometer_bias_sigma: float = Field(0.2, description="1 sigma of the accelerometer bias at start, m/s²", gt=0)
+    gyroscope_bias_sigma: float = Field(0.02, description="1 sigma of the gyroscope bias at start, rad/s", gt=0)
+    accelerometer_range: float = Field(156.9, description="full scale of an accelerometer axis, m/s²", gt=0)
+    gyroscope_range: float = Field(34.9, description="full scale of a gyroscope axis, rad/s", gt=0)
+    earth_rotation: bool = Field(True, description="model the Earth's rotation (gyroscopes measure it; Coriolis)")
+
+    imu_gap: float = Field(0.1, description="a longer interval between IMU samples counts as a gap, s", gt=0)
+    imu_gap_limit: float = Field(
+        3.0, description="a gap up to this is bridged in the graph; a longer one restarts from the last state, s", gt=0
+    )
+    gap_acceleration_noise: float = Field(
+        3.0, description="density of the unknown acceleration inside a gap, m/s²/√Hz", gt=0
+    )
+    gap_rotation_noise: float = Field(
+        0.3, description="density of the unknown angular velocity inside a gap, rad/s/√Hz", gt=0
+    )
+
+    robust_loss: RobustLoss = Field("huber", description="loss of the fix factors: none, huber, cauchy or tukey")
+    robust_width: float = Field(
+        1.5, description="width of the loss, as a multiple of the expected whitened norm √dimension", gt=0
+    )
+    gate_probability: float = Field(
+        0.999, description="share of honest fixes that the chi-square gate lets pass", gt=0.5, lt=1.0
+    )
+    rival_fixes: int = Field(
+        8, description="refused fixes that must agree among themselves before the state is given up for them", ge=3
+    )
+    rival_seconds: float = Field(3.0, description="time that these fixes must span, s", gt=0)
+
+    start_fixes: int = Field(3, description="absolute poses that must agree for a start", ge=2)
+    start_gps_fixes: int = Field(3, description="GPS fixes for a start (with an attitude)", ge=2)
+    start_seconds: float = Field(0.3, description="time that the fixes of a start must span, s", gt=0)
+    start_window: float = Field(5.0, description="older fixes are not used for a start, s", gt=0)
+    start_tilt_sigma: float = Field(0.05, description="1 sigma of an attitude's roll and pitch if not given, rad", gt=0)
+    start_heading_sigma: float = Field(0.15, description="1 sigma of an attitude's heading if not given, rad", gt=0)
+    start_velocity_sigma: float = Field(20.0, description="1 sigma of the velocity if not given, m/s", gt=0)
+    gps_sigma_floor: float = Field(0.5, description="least 1 sigma of a GPS position axis, m", gt=0)
+    gps_velocity_sigma: float = Field(0.5, description="1 sigma of a GPS velocity axis if not given, m/s", gt=0)
+
+    coasting_after: float = Field(3.0, description="COASTING when no fix was used for this long, s", gt=0)
+    lost_after: float = Field(120.0, description="LOST when no fix was used for this long, s", gt=0)
+    lost_sigma: float = Field(150.0, description="LOST when a horizontal axis is more uncertain than this, m", gt=0)
+    history: float = Field(5.0, description="length of the history of predicted poses, s", gt=0)
+    checkpoint_max_age: float = Field(20.0, description="an older checkpoint is refused, s", gt=0)

@@ -1,0 +1,311 @@
+"""The decisions around the graph: start, gate, give up, rebuild."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from threading import Lock
+
+import numpy as np
+from scipy.stats import chi2
+
+from geo_nav.fusion.belief import Belief
+from geo_nav.fusion.bootstrap import Bootstrap, Start
+from geo_nav.fusion.config import FusionConfig
+from geo_nav.fusion.errors import FusionError
+from geo_nav.fusion.graph import GraphWindow
+from geo_nav.fusion.imu_buffer import ImuBuffer, ImuSegment
+from geo_nav.fusion.imu_model import ImuModel
+from geo_nav.fusion.intake import FixOutcome, Intake
+from geo_nav.fusion.measurements import Attitude, GpsFix, Measurement, PoseFix
+
+_RIVALS_KEPT = 24
+"""Refused fixes that are remembered."""
+
+_BRIDGE_STEP = 0.02
+"""Step of the constant-velocity bridge, s."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counters and facts for the status; all since the construction."""
+
+    used: int = 0
+    refused: int = 0
+    too_old: int = 0
+    rebuilds: int = 0
+    rivals: int = 0
+    last_fix: float = float("nan")
+    waiting_for: str = "waiting for IMU samples"
+
+
+@dataclass
+class Result:
+    """What one update did."""
+
+    solved: bool = False
+    fixes: list[FixOutcome] = field(default_factory=list)
+    rebuilt: str = ""
+    started: str = ""
+
+
+class Estimator:
+    """Runs the graph window. Only :meth:`request` and :meth:`counts` may be called beside :meth:`update`."""
+
+    def __init__(self, config: FusionConfig, imu: ImuBuffer, model: ImuModel, intake: Intake) -> None:
+        self._config = config
+        self._imu = imu
+        self._model = model
+        self._intake = intake
+        self._bootstrap = Bootstrap(config, imu, model)
+        self._window: GraphWindow | None = None
+        self._candidates: list[Measurement] = []
+        self._rivals: deque[Measurement] = deque(maxlen=_RIVALS_KEPT)
+        self._lock = Lock()
+        self._requested: tuple[Belief, float, str] | None = None
+        self._counts = Counts()
+        self.anchor: Belief | None = None
+
+    def counts(self) -> Counts:
+        """The counters now."""
+        with self._lock:
+            return replace(self._counts, rivals=len(self._rivals))
+
+    def _count(self, **changes: object) -> None:
+        with self._lock:
+            self._counts = replace(self._counts, **changes)  # type: ignore[arg-type]
+
+    def request(self, belief: Belief, last_fix: float, name: str) -> None:
+        """Start from a belief at the next update that has IMU there."""
+        with self._lock:
+            self._requested = (belief, last_fix, name)
+
+    def interrupt(self, newest: Belief) -> None:
+        """The IMU's time has jumped: try to go on from the newest belief, and forget what waits."""
+        self._drop()
+        self._intake.clear()
+        span = self._imu.span
+        if span is None or newest.stamp > span[0]:
+            self._count(waiting_for="the IMU's time went back: waiting for fixes")
+            return
+        with self._lock:
+            if self._requested is None:
+                self._requested = (newest, self._counts.last_fix, "the state before the jump of the IMU's time")
+
+    def _drop(self) -> None:
+        self._window = None
+        self.anchor = None
+        self._candidates.clear()
+        self._rivals.clear()
+
+    def update(self) -> Result:
+        """Decide on every queued fix, and solve."""
+        result = Result()
+        span = self._imu.span
+        if span is None:
+            return result
+        fixes, lost = self._intake.take(span[1], self._config.lag)
+        result.fixes += lost
+        fixes = [self._with_rate(fix, span) for fix in fixes]
+        self._serve_request(span, result)
+        if self._window is None:
+            self._start_from_fixes(fixes, span, result)
+        else:
+            self._step(self._window, fixes, span[1], result)
+        return result
+
+    def _with_rate(self, fix: Measurement, span: tuple[float, float]) -> Measurement:
+        """A GPS velocity at a lever arm needs the angular velocity of its instant."""
+        if isinstance(fix, GpsFix) and fix.velocity is not None and fix.lever_arm.any() and fix.stamp >= span[0]:
+            return replace(fix, angular_velocity=self._imu.sample_at(fix.stamp)[1])
+        return fix
+
+    # ------------------------------------------------------------------ start
+
+    def _serve_request(self, span: tuple[float, float], result: Result) -> None:
+        with self._lock:
+            if self._requested is None or self._requested[0].stamp > span[1]:
+                return
+            (belief, last_fix, name), self._requested = self._requested, None
+        resumed = self._resumed(belief, span[0])
+        if resumed is None:
+            gap = span[0] - belief.stamp
+            limit = self._config.checkpoint_max_age
+            result.started = f"{name} is refused: {gap:.1f} s older than the IMU, more than {limit:g} s"
+            self._count(waiting_for=f"{result.started}: waiting for fixes")
+            return
+        self._begin(resumed, last_fix, result, f"started from {name}")
+
+    def _resumed(self, belief: Belief, first_imu: float) -> Belief | None:
+        """A belief brought to where the IMU begins, at constant velocity with the noise of a gap."""
+        gap = first_imu - belief.stamp
+        if gap <= 0.0:
+            return belief
+        if gap > self._config.checkpoint_max_age:
+            return None
+        steps = math.ceil(gap / _BRIDGE_STEP)
+        # What an IMU that neither turns nor accelerates would measure.
+        force = -belief.nav.attitude().matrix().T @ self._model.gravity(belief.nav.position())
+        row = (force + belief.bias.accelerometer(), belief.bias.gyroscope(), gap / steps)
+        return belief.propagated([ImuSegment(belief.stamp, first_imu, True, [row] * steps)], self._model)
+
+    def _begin(self, belief: Belief, last_fix: float, result: Result, how: str) -> None:
+        self._drop()
+        self._window = GraphWindow(self._config, self._imu, self._model, belief)
+        self.anchor = belief
+        self._count(last_fix=last_fix, waiting_for="")
+        result.solved = True
+        result.started = how
+
+    def _start_from_fixes(self, fixes: list[Measurement], span: tuple[float, float], result: Result) -> None:
+        oldest = max(span[0], span[1] - self._config.start_window)
+        self._candidates = sorted((m for m in [*self._candidates, *fixes] if m.stamp >= oldest), key=lambda m: m.stamp)
+        poses = [m for m in self._candidates if isinstance(m, PoseFix)]
+        gps = len(self._candidates) - len(poses)
+        c = self._config
+        start = self._solve_start(poses, None, c.start_fixes, c.start_seconds)
+        if start is None:
+            attitude = self._intake.attitude(oldest, span[1])
+            if attitude is not None:
+                start = self._solve_start(self._candidates, attitude, c.start_gps_fixes, c.start_seconds)
+            have = f"{len(poses)} of {c.start_fixes} absolute poses, or {gps} of {c.start_gps_fixes} GPS fixes"
+            self._count(
+                waiting_for=f"waiting for fixes that agree: {have}, {'no ' if attitude is None else 'with '}attitude"
+            )
+        if start is not None:
+            self._adopt(start, self._candidates, result, "started")
+
+    def _solve_start(
+        self, fixes: Sequence[Measurement], attitude: Attitude | None, least: int, span: float
+    ) -> Start | None:
+        if len(fixes) < least:
+            return None
+        try:
+            return self._bootstrap.solve(fixes, attitude, least, span)
+        except Exception:  # GTSAM raises several kinds for a batch that cannot be solved; more fixes may help
+            return None
+
+    def _adopt(self, start: Start, considered: list[Measurement], result: Result, how: str) -> None:
+        """Begin from a start, and say what became of the fixes that were looked at."""
+        used = {id(m) for m in start.used}
+        for m in considered:
+            reason = "" if id(m) in used else "does not agree with the other fixes of the start"
+            result.fixes.append(FixOutcome(m.stamp, m.kind, id(m) in used, reason))
+        self._count(used=self._counts.used + len(used))
+        self._begin(start.belief, start.belief.stamp, result, f"{how} from {len(used)} fixes")
+
+    # ------------------------------------------------------------------ the running graph
+
+    def _step(self, window: GraphWindow, fixes: list[Measurement], newest_imu: float, result: Result) -> None:
+        """Gate the fixes, put them in, solve."""
+        used: list[Measurement] = []
+        try:
+            used = self._gated(window, fixes, result)
+            stamp = max([window.states[-1].stamp, *(m.stamp for m in used)])
+            spacing = self._config.max_state_spacing
+            idle = [stamp + spacing] if newest_imu - stamp >= spacing else []
+            if used or idle:
+                self._solve(window, used, idle)
+                result.solved = True
+        except Exception as error:  # whatever GTSAM raises: the window starts anew, the run goes on
+            used = self._rebuild(used, error, result)
+        if not used:
+            self._reconsider(result)
+            return
+        self._rivals.clear()
+        last_fix = max([self._counts.last_fix, *(m.stamp for m in used)])
+        self._count(used=self._counts.used + len(used), last_fix=last_fix)
+
+    def _gated(self, window: GraphWindow, fixes: list[Measurement], result: Result) -> list[Measurement]:
+        """The fixes that are not too old and agree with the prediction by chi-square."""
+        newest = max([window.states[-1].stamp, *(m.stamp for m in fixes)])
+        oldest = max(window.states[0].stamp, newest - self._config.lag + self._config.min_state_spacing)
+        used = []
+        for fix in fixes:
+            if fix.stamp < oldest:
+                age = newest - fix.stamp
+                result.fixes.append(FixOutcome(fix.stamp, fix.kind, False, f"too old: {age:.2f} s behind the window"))
+                self._count(too_old=self._counts.too_old + 1)
+                continue
+            belief = window.predict(fix.stamp)
+            compared = fix.at_base(belief.nav.attitude().matrix()) if isinstance(fix, GpsFix) else fix
+            error, covariance = compared.innovation(belief)
+            distance = float(error @ np.linalg.solve(covariance, error))
+            limit = float(chi2.ppf(self._config.gate_probability, len(error)))
+            accepted = distance <= limit
+            reason = "" if accepted else f"disagrees with the prediction: chi-square {distance:.1f} > {limit:.1f}"
+            result.fixes.append(FixOutcome(fix.stamp, fix.kind, accepted, reason, distance, len(error)))
+            if accepted:
+                used.append(fix)
+            else:
+                self._rivals.append(fix)
+                self._count(refused=self._counts.refused + 1)
+        return used
+
+    def _solve(self, window: GraphWindow, fixes: list[Measurement], idle: list[float]) -> None:
+        window.update(fixes, idle)
+        anchor = window.newest()
+        if not np.isfinite(anchor.nav.position()).all() or np.linalg.eigvalsh(anchor.covariance)[0] <= 0.0:
+            raise FusionError("the solution is not finite, or its covariance not positive definite")
+        self.anchor = anchor
+
+    def _rebuild(self, fixes: list[Measurement], error: Exception, result: Result) -> list[Measurement]:
+        """A new window from the last good state, with the fixes since; without them, should they be what fails.
+
+        Returns:
+            The fixes that are in the new window.
+        """
+        result.rebuilt = f"{type(error).__name__}: {error}"
+        self._count(rebuilds=self._counts.rebuilds + 1)
+        span = self._imu.span
+        base = self._resumed(self.anchor, span[0]) if self.anchor and span else None
+        kept = [m for m in fixes if base and m.stamp >= base.stamp]
+        if base is None:
+            self._drop()
+            self._count(waiting_for="the last good state is too old: waiting for fixes")
+        else:
+            kept = self._rebuild_from(base, kept, result)
+        lost = {(m.stamp, m.kind) for m in fixes if m not in kept}
+        result.fixes = [
+            replace(o, used=False, reason="lost when the graph was rebuilt") if (o.stamp, o.kind) in lost else o
+            for o in result.fixes
+        ]
+        return kept
+
+    def _rebuild_from(self, base: Belief, fixes: list[Measurement], result: Result) -> list[Measurement]:
+        result.solved = True
+        for attempt in (fixes, []):
+            self._window = GraphWindow(self._config, self._imu, self._model, base)
+            self.anchor = base
+            if not attempt:
+                break
+            try:
+                self._solve(self._window, attempt, [])
+                return attempt
+            except Exception as again:  # then without the fixes
+                result.rebuilt += f"; with the fixes again {type(again).__name__}: {again}"
+        return []
+
+    def _reconsider(self, result: Result) -> None:
+        """Give the state up for refused fixes, once enough of them agree among themselves and none was used since.
+
+        A burst of wrong fixes is shorter than ``rival_seconds``, scattered ones do not agree; a wrong state is
+        contradicted by every fix for as long as it lives.
+        """
+        c = self._config
+        rivals = list(self._rivals)
+        if len(rivals) < c.rival_fixes or rivals[-1].stamp - rivals[0].stamp < c.rival_seconds:
+            return
+        span = self._imu.span
+        assert span is not None
+        rivals = [m for m in rivals if m.stamp >= span[0]]
+        attitude = None
+        if not any(isinstance(m, PoseFix) for m in rivals):
+            attitude = self._intake.attitude(rivals[0].stamp, span[1]) if rivals else None
+            if attitude is None:
+                return
+        start = self._solve_start(rivals, attitude, c.rival_fixes, c.rival_seconds)
+        if start is not None:
+            self._adopt(start, [], result, "state given up, started again")

@@ -1,0 +1,250 @@
+"""The fixed-lag window: states at measurement stamps, IMU factors in between, solved by iSAM2.
+
+Keys: ``X(i)`` pose of `base_link` in `map`, ``V(i)`` velocity in `map`, ``B(i)`` IMU bias. The index i counts states as
+they are made, not in time: a late measurement makes a state of a high index between two of lower ones. A state lives
+from the update that makes it until it is older than the lag; then iSAM2 marginalises it and its keys never return.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import gtsam
+import numpy as np
+from gtsam.symbol_shorthand import B, V, X
+
+from geo_nav.fusion.belief import Belief, graph_jacobian
+from geo_nav.fusion.config import FusionConfig
+from geo_nav.fusion.imu_buffer import ImuBuffer
+from geo_nav.fusion.imu_model import ImuModel
+from geo_nav.fusion.measurements import GpsFix, Measurement
+
+_ITERATIONS = 4
+"""At most so many Gauss-Newton steps an update."""
+
+_LARGE_CORRECTION = 0.1
+"""A further step is made when the newest pose moved by more than this, m and rad."""
+
+
+def qr_parameters() -> Any:
+    """``gtsam.ISAM2Params`` for inertial graphs."""
+    parameters = gtsam.ISAM2Params()
+    parameters.setFactorization("QR")  # Cholesky fails at the usual bias noise (DESIGN.md §5).
+    parameters.setRelinearizeThreshold(0.001)
+    parameters.relinearizeSkip = 1
+    parameters.findUnusedFactorSlots = True  # otherwise the list of factors grows for ever
+    return parameters
+
+
+@dataclass(frozen=True)
+class State:
+    """A state of the window."""
+
+    index: int
+    stamp: float
+
+
+class GraphWindow:
+    """The factor graph of the last ``config.lag`` seconds. Not thread-safe: one worker calls it.
+
+    Every method lets GTSAM's exceptions through; the caller starts the window anew from the last good belief.
+
+    Args:
+        config: settings.
+        imu: the samples; must reach from the window's first state to every new one.
+        model: preintegration.
+        first: the belief that the window starts from.
+    """
+
+    def __init__(self, config: FusionConfig, imu: ImuBuffer, model: ImuModel, first: Belief) -> None:
+        self._config = config
+        self._imu = imu
+        self._model = model
+        self._smoother = gtsam.IncrementalFixedLagSmoother(config.lag, qr_parameters())
+        self._states: list[State] = []
+        self._imu_slots: dict[tuple[int, int], int] = {}
+        self._next_index = 0
+        self._beliefs: dict[int, Belief] = {}
+        self._start(first)
+
+    @property
+    def states(self) -> Sequence[State]:
+        """The states in order of time."""
+        return self._states
+
+    def _start(self, first: Belief) -> None:
+        """A linear prior, so that the correlations of pose, velocity and bias are kept."""
+        state = self._new_state(first.stamp)
+        values = self._values(state, first)
+        jacobian = graph_jacobian(first.nav.attitude().matrix())
+        whitening = np.linalg.solve(np.linalg.cholesky(first.covariance), jacobian)
+        i = state.index
+        prior = gtsam.JacobianFactor(
+            X(i), whitening[:, :6], V(i), whitening[:, 6:9], B(i), whitening[:, 9:],
+            np.zeros(15), gtsam.noiseModel.Unit.Create(15),
+        )  # fmt: skip
+        graph = gtsam.NonlinearFactorGraph()
+        graph.add(gtsam.LinearContainerFactor(prior, values))
+        self._smoother.update(graph, values, self._timestamps([state]))
+        self._states = [state]
+
+    def _new_state(self, stamp: float) -> State:
+        state = State(self._next_index, stamp)
+        self._next_index += 1
+        return state
+
+    @staticmethod
+    def _values(state: State, belief: Belief) -> Any:
+        values = gtsam.Values()
+        values.insert(X(state.index), belief.nav.pose())
+        values.insert(V(state.index), belief.nav.velocity())
+        values.insert(B(state.index), belief.bias)
+        return values
+
+    @staticmethod
+    def _timestamps(states: list[State]) -> Any:
+        return {key(s.index): s.stamp for s in states for key in (X, V, B)}
+
+    def estimate(self, state: State) -> tuple[Any, Any]:
+        """``gtsam.NavState`` and bias of a state, as last solved."""
+        pose = self._smoother.calculateEstimatePose3(X(state.index))
+        velocity = self._smoother.calculateEstimateVector(V(state.index))
+        return gtsam.NavState(pose, velocity), self._smoother.calculateEstimateConstantBias(B(state.index))
+
+    def belief(self, state: State) -> Belief:
+        """The solved state with its joint covariance; kept until the next update, for it costs as much as a solve."""
+        i = state.index
+        if i in self._beliefs:
+            return self._beliefs[i]
+        nav, bias = self.estimate(state)
+        joint = self._smoother.getISAM2().jointMarginalCovariance([X(i), V(i), B(i)]).fullMatrix()
+        jacobian = graph_jacobian(nav.attitude().matrix())
+        self._beliefs[i] = Belief(state.stamp, nav, bias, jacobian @ joint @ jacobian.T)
+        return self._beliefs[i]
+
+    def newest(self) -> Belief:
+        """The newest solved state."""
+        return self.belief(self._states[-1])
+
+    def predict(self, stamp: float) -> Belief:
+        """The belief at any stamp of the window, from the solved state before it and the IMU in between."""
+        before = self._states[max(0, self._before(stamp))]
+        return self.belief(before).propagated(self._imu.segments(before.stamp, stamp), self._model)
+
+    def _before(self, stamp: float) -> int:
+        return bisect_right([s.stamp for s in self._states], stamp) - 1
+
+    def update(self, measurements: Sequence[Measurement], stamps: Sequence[float] = ()) -> None:
+        """Make the states that the measurements need, add their factors, and solve.
+
+        Args:
+            measurements: each not before the oldest state and not after the newest IMU sample.
+            stamps: further stamps that need a state.
+        """
+        before = self._smoother.calculateEstimatePose3(X(self._states[-1].index))
+        merged = list(self._states)
+        created: list[State] = []
+        for stamp in sorted({*stamps, *(m.stamp for m in measurements)}):
+            self._place(stamp, merged, created)
+        graph, values = gtsam.NonlinearFactorGraph(), gtsam.Values()
+        beliefs = self._predict_new(merged, {s.index for s in created})
+        for state in created:
+            values.insert(self._values(state, beliefs[state.index]))
+        links, removed = self._link(merged, graph, beliefs)
+        for measurement in measurements:
+            for factor in self._factors(measurement, merged, beliefs):
+                graph.add(factor)
+        self._beliefs.clear()
+        self._smoother.update(graph, values, self._timestamps(created), removed)
+        slots = self._smoother.getISAM2Result().getNewFactorsIndices()
+        # The links were added to the graph before everything else.
+        for link, slot in zip(links, slots, strict=False):
+            self._imu_slots[link] = slot
+        self._states = merged
+        newest = merged[-1].index
+        self._converge(beliefs[newest].nav.pose() if newest in beliefs else before)
+        self._forget()
+
+    def _place(self, stamp: float, merged: list[State], created: list[State]) -> None:
+        """Make a state at the stamp, unless one is near; and one at either end of every IMU gap on the way to it."""
+        k = bisect_right([s.stamp for s in merged], stamp)
+        near = [s for s in merged[max(0, k - 1) : k + 1] if abs(s.stamp - stamp) < self._config.min_state_spacing]
+        if near:
+            return
+        if k == len(merged):
+            for segment in self._imu.segments(merged[-1].stamp, stamp)[:-1]:
+                if segment.end - merged[-1].stamp > 1e-6:
+                    created.append(self._new_state(segment.end))
+                    merged.append(created[-1])
+            k = len(merged)
+        created.append(self._new_state(stamp))
+        merged.insert(k, created[-1])
+
+    def _predict_new(self, merged: list[State], created: set[int]) -> dict[int, Belief]:
+        """Initial values of the new states; covariances are not needed here, so they are left zero."""
+        beliefs: dict[int, Belief] = {}
+        for before, state in pairwise(merged):
+            if state.index in created:
+                start = beliefs.get(before.index) or Belief(before.stamp, *self.estimate(before), np.zeros((15, 15)))
+                beliefs[state.index] = start.propagated(self._imu.segments(before.stamp, state.stamp), self._model)
+        return beliefs
+
+    def _link(
+        self, merged: list[State], graph: Any, beliefs: dict[int, Belief]
+    ) -> tuple[list[tuple[int, int]], list[int]]:
+        """IMU factors between neighbours that have none; those between states that are neighbours no more go."""
+        wanted = {(a.index, b.index): (a, b) for a, b in pairwise(merged)}
+        links = [link for link in wanted if link not in self._imu_slots]
+        for link in links:
+            a, b = wanted[link]
+            nav, bias = (beliefs[a.index].nav, beliefs[a.index].bias) if a.index in beliefs else self.estimate(a)
+            segments = self._imu.segments(a.stamp, b.stamp)
+            pim = self._model.preintegration(bias, nav.position(), any(s.gap for s in segments))
+            for segment in segments:
+                for row in segment.rows:
+                    pim.integrateMeasurement(*row)
+            i, j = a.index, b.index
+            graph.add(gtsam.CombinedImuFactor(X(i), V(i), X(j), V(j), B(i), B(j), pim))
+        split = [link for link in self._imu_slots if link not in wanted]
+        return links, [self._imu_slots.pop(link) for link in split]
+
+    def _factors(self, measurement: Measurement, merged: list[State], beliefs: dict[int, Belief]) -> list[Any]:
+        k = int(np.argmin([abs(s.stamp - measurement.stamp) for s in merged]))
+        state = merged[k]
+        start = beliefs.get(state.index) or Belief(state.stamp, *self.estimate(state), np.zeros((15, 15)))
+        if isinstance(measurement, GpsFix):
+            measurement = measurement.at_base(start.nav.attitude().matrix())
+        if state.stamp != measurement.stamp:
+            measurement = measurement.moved(self._drifted(start, measurement.stamp), start)
+        return measurement.factors(state.index, self._config)
+
+    def _drifted(self, belief: Belief, stamp: float) -> Belief:
+        """A belief moved a few milliseconds forward or back, at constant velocity and angular velocity."""
+        dt = stamp - belief.stamp
+        _, rate = self._imu.sample_at(belief.stamp)
+        turn = gtsam.Rot3.Expmap((rate - belief.bias.gyroscope()) * dt)
+        velocity = belief.nav.velocity()
+        nav = gtsam.NavState(belief.nav.attitude().compose(turn), belief.nav.position() + velocity * dt, velocity)
+        return Belief(stamp, nav, belief.bias, belief.covariance)
+
+    def _converge(self, predicted: Any) -> None:
+        """Iterate while the newest pose moves far: one step is exact enough for the usual small corrections."""
+        key = X(self._states[-1].index)
+        for _ in range(_ITERATIONS - 1):
+            solved = self._smoother.calculateEstimatePose3(key)
+            if np.abs(predicted.localCoordinates(solved)).max() < _LARGE_CORRECTION:
+                return
+            predicted = solved
+            self._smoother.update()
+
+    def _forget(self) -> None:
+        """Drop the states that the smoother has marginalised."""
+        limit = self._states[-1].stamp - self._config.lag
+        gone = {s.index for s in self._states if s.stamp < limit}
+        if gone:
+            self._states = [s for s in self._states if s.index not in gone]
+            self._imu_slots = {link: slot for link, slot in self._imu_slots.items() if not gone.intersection(link)}

@@ -1,0 +1,225 @@
+"""The measurements that enter the graph: their factors and their innovations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import gtsam
+import numpy as np
+import numpy.typing as npt
+from gtsam.symbol_shorthand import V, X
+
+from geo_nav.fusion.belief import Belief, pose3, rot3
+from geo_nav.fusion.config import FusionConfig
+from geo_nav.fusion.errors import FusionError
+from geo_nav.geodesy import Pose
+
+Array = npt.NDArray[np.float64]
+
+
+def checked_covariance(covariance: npt.ArrayLike, size: int, name: str) -> Array:
+    """A covariance as a symmetric array.
+
+    Raises:
+        FusionError: wrong shape, not finite, or not positive definite.
+    """
+    array = np.array(covariance, dtype=np.float64)
+    if array.shape != (size, size):
+        raise FusionError(f"the covariance of {name} must be ({size}, {size}), got {array.shape}")
+    if not np.isfinite(array).all():
+        raise FusionError(f"the covariance of {name} is not finite")
+    array = 0.5 * (array + array.T)
+    if np.linalg.eigvalsh(array).min() <= 0.0:
+        raise FusionError(f"the covariance of {name} is not positive definite: set every unknown axis to a large value")
+    return array
+
+
+def checked_vector(vector: npt.ArrayLike, name: str) -> Array:
+    """A finite (3,) vector.
+
+    Raises:
+        FusionError: wrong shape or not finite.
+    """
+    array = np.array(vector, dtype=np.float64)
+    if array.shape != (3,) or not np.isfinite(array).all():
+        raise FusionError(f"{name} must be 3 finite numbers, got {array}")
+    return array
+
+
+def checked_stamp(stamp: float, name: str) -> float:
+    """A finite stamp.
+
+    Raises:
+        FusionError: not finite.
+    """
+    if not np.isfinite(stamp):
+        raise FusionError(f"the stamp of {name} is not finite")
+    return float(stamp)
+
+
+def robust(model: Any, config: FusionConfig) -> Any:
+    """The noise model with the configured loss; GTSAM applies it to the whitened norm of the whole factor."""
+    width = config.robust_width * float(np.sqrt(model.dim()))
+    estimators = gtsam.noiseModel.mEstimator
+    match config.robust_loss:
+        case "huber":
+            return gtsam.noiseModel.Robust.Create(estimators.Huber.Create(width), model)
+        case "cauchy":
+            return gtsam.noiseModel.Robust.Create(estimators.Cauchy.Create(width), model)
+        case "tukey":
+            # Tukey is zero beyond its width; 4.685/1.345 is the ratio of the usual widths of Tukey and Huber.
+            return gtsam.noiseModel.Robust.Create(estimators.Tukey.Create(width * 4.685 / 1.345), model)
+        case _:
+            return model
+
+
+class Measurement(Protocol):
+    """Something measured at one stamp that constrains a state."""
+
+    @property
+    def stamp(self) -> float:
+        """Of the exposure, s."""
+
+    @property
+    def kind(self) -> str:
+        """Name for reports."""
+
+    def factors(self, index: int, config: FusionConfig) -> list[Any]:
+        """The factors on X(index), V(index)."""
+
+    def innovation(self, belief: Belief) -> tuple[Array, Array]:
+        """Difference to a belief at the same stamp, and its covariance."""
+
+    def moved(self, before: Belief, after: Belief) -> Measurement:
+        """This measurement as it would be at another stamp, by the predicted motion."""
+
+
+@dataclass(frozen=True, eq=False)
+class PoseFix:
+    """An absolute pose of `base_link`.
+
+    Attributes:
+        stamp: s.
+        pose: ``gtsam.Pose3`` of `base_link` in `map`.
+        covariance: (6, 6) GTSAM order.
+    """
+
+    stamp: float
+    pose: Any
+    covariance: Array
+    kind: str = "pose"
+
+    def factors(self, index: int, config: FusionConfig) -> list[Any]:
+        """A prior on X."""
+        model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config)
+        return [gtsam.PriorFactorPose3(X(index), self.pose, model)]
+
+    def innovation(self, belief: Belief) -> tuple[Array, Array]:
+        """(6,) rotation and position in the body frame."""
+        error = belief.nav.pose().localCoordinates(self.pose)
+        return error, belief.covariance[:6, :6] + self.covariance
+
+    def moved(self, before: Belief, after: Belief) -> PoseFix:
+        """Composed with the predicted motion."""
+        motion = before.nav.pose().between(after.nav.pose())
+        jacobian = motion.inverse().AdjointMap()
+        covariance = jacobian @ self.covariance @ jacobian.T
+        return replace(self, stamp=after.stamp, pose=self.pose.compose(motion), covariance=covariance)
+
+
+@dataclass(frozen=True, eq=False)
+class GpsFix:
+    """Position, and velocity if there is one, of a GPS antenna.
+
+    Attributes:
+        stamp: s.
+        position: (3,) of the antenna in `map`, m.
+        covariance: (3, 3) m².
+        velocity: (3,) of the antenna in `map`, m/s, or None.
+        velocity_covariance: (3, 3) (m/s)².
+        lever_arm: (3,) antenna in `base_link`, m.
+        angular_velocity: (3,) of the body at the stamp, rad/s: what the lever arm adds to the velocity.
+    """
+
+    stamp: float
+    position: Array
+    covariance: Array
+    velocity: Array | None
+    velocity_covariance: Array
+    lever_arm: Array
+    angular_velocity: Array
+    kind: str = "gps"
+
+    def factors(self, index: int, config: FusionConfig) -> list[Any]:
+        """A position factor on X; a velocity factor on V where a velocity was given."""
+        model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config)
+        factors: list[Any] = [gtsam.GPSFactorArm(X(index), self.position, self.lever_arm, model)]
+        if self.velocity is not None:
+            model = robust(gtsam.noiseModel.Gaussian.Covariance(self.velocity_covariance), config)
+            factors.append(gtsam.PriorFactorVector(V(index), self.velocity, model))
+        return factors
+
+    def innovation(self, belief: Belief) -> tuple[Array, Array]:
+        """(3,) position, or (6,) position and velocity, in `map`."""
+        R = belief.nav.attitude().matrix()
+        x, y, z = self.lever_arm
+        jacobian = np.zeros((6, 15))
+        jacobian[:3, :3] = -R @ np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+        jacobian[:3, 3:6] = R
+        jacobian[3:, 6:9] = R
+        covariance = jacobian @ belief.covariance @ jacobian.T
+        covariance[:3, :3] += self.covariance
+        error = self.position - belief.nav.position() - R @ self.lever_arm
+        if self.velocity is None:
+            return error, covariance[:3, :3]
+        covariance[3:, 3:] += self.velocity_covariance
+        return np.concatenate([error, self.velocity - belief.nav.velocity()]), covariance
+
+    def at_base(self, R_map_base: Array) -> GpsFix:
+        """The velocity brought from the antenna to `base_link`."""
+        if self.velocity is None or not self.lever_arm.any():
+            return self
+        swing = R_map_base @ np.cross(self.angular_velocity, self.lever_arm)
+        return replace(self, velocity=self.velocity - swing)
+
+    def moved(self, before: Belief, after: Belief) -> GpsFix:
+        """Moved with the antenna, by the predicted motion."""
+        antenna = [b.nav.position() + b.nav.attitude().matrix() @ self.lever_arm for b in (before, after)]
+        velocity = None if self.velocity is None else self.velocity + after.nav.velocity() - before.nav.velocity()
+        return replace(self, stamp=after.stamp, position=self.position + antenna[1] - antenna[0], velocity=velocity)
+
+
+@dataclass(frozen=True, eq=False)
+class Attitude:
+    """An attitude for the start.
+
+    Attributes:
+        stamp: s.
+        rotation: (3, 3) R_map_base.
+        covariance: (3, 3) rad², about the axes of `base_link`.
+    """
+
+    stamp: float
+    rotation: Array
+    covariance: Array
+
+    def factor(self, index: int) -> Any:
+        """A prior on the rotation of X."""
+        model = gtsam.noiseModel.Gaussian.Covariance(self.covariance)
+        return gtsam.PoseRotationPrior3D(X(index), rot3(self.rotation), model)
+
+
+def pose_fix(stamp: float, T_map_camera: Pose, covariance: Array, T_base_camera: Any) -> PoseFix:
+    """A fix of the base from a fix of the camera.
+
+    Args:
+        stamp: s.
+        T_map_camera: camera in `map`.
+        covariance: (6, 6) GTSAM order, of the camera pose.
+        T_base_camera: ``gtsam.Pose3``.
+    """
+    # exp of a camera-frame perturbation, carried over the extrinsics: T_mc exp(ξ) T_cb = T_mb exp(Ad(T_bc) ξ).
+    jacobian = T_base_camera.AdjointMap()
+    covariance = jacobian @ covariance @ jacobian.T
+    return PoseFix(stamp, pose3(T_map_camera).compose(T_base_camera.inverse()), 0.5 * (covariance + covariance.T))

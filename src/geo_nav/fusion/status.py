@@ -1,0 +1,80 @@
+"""The state machine of DESIGN.md §5, and what it reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from geo_nav.fusion.config import FusionConfig
+from geo_nav.fusion.types import NavigationState
+
+
+@dataclass(frozen=True)
+class StatusReport:
+    """The fields of `NavigationStatus.msg`.
+
+    Attributes:
+        stamp: of the newest state, s; nan before there is IMU.
+        state: of the state machine.
+        reason: in words.
+        seconds_since_fix: since the newest fix used; nan before the first.
+        horizontal_sigma: 1 sigma of the worse horizontal axis, m; nan before the start.
+        vertical_sigma: m.
+        heading_sigma: rad.
+        fixes_used: absolute poses and GPS fixes in the graph since the start.
+        fixes_refused: by the chi-square gate.
+        fixes_too_old: older than the lag.
+        imu_samples: accepted.
+        imu_samples_refused: not finite, saturated, out of order or duplicate.
+        graph_rebuilds: after an exception of the solver.
+        update_milliseconds: median of the last graph updates.
+    """
+
+    stamp: float
+    state: NavigationState
+    reason: str
+    seconds_since_fix: float
+    horizontal_sigma: float
+    vertical_sigma: float
+    heading_sigma: float
+    fixes_used: int
+    fixes_refused: int
+    fixes_too_old: int
+    imu_samples: int
+    imu_samples_refused: int
+    graph_rebuilds: int
+    update_milliseconds: float
+
+
+def classify(
+    config: FusionConfig,
+    started: bool,
+    waiting_for: str,
+    seconds_since_fix: float,
+    horizontal_sigma: float,
+    rivals: int,
+) -> tuple[NavigationState, str]:
+    """The state and its reason.
+
+    Args:
+        config: thresholds.
+        started: whether there is a state.
+        waiting_for: what the start waits for, in words.
+        seconds_since_fix: s.
+        horizontal_sigma: m.
+        rivals: number of refused fixes since the last one used.
+    """
+    if not started:
+        return NavigationState.INITIALIZING, waiting_for
+    lost = ""
+    if seconds_since_fix > config.lost_after:
+        lost = f"no fix used for {seconds_since_fix:.0f} s (limit {config.lost_after:g} s)"
+    elif not horizontal_sigma <= config.lost_sigma:
+        lost = f"horizontal sigma {horizontal_sigma:.0f} m (limit {config.lost_sigma:g} m)"
+    if lost and rivals > 0:
+        return NavigationState.RELOCALIZING, f"{lost}; {rivals} fixes disagree with the state and are being verified"
+    if lost:
+        return NavigationState.LOST, lost
+    disagree = f"; {rivals} fixes since then refused" if rivals else ""
+    if seconds_since_fix > config.coasting_after:
+        return NavigationState.COASTING, f"no fix used for {seconds_since_fix:.1f} s{disagree}"
+    return NavigationState.TRACKING, f"last fix {seconds_since_fix:.1f} s ago{disagree}"

@@ -1,0 +1,126 @@
+"""Node `bag_player`: plays a rosbag2 recording (MCAP or sqlite3) into the node graph, with `/clock`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from rclpy.utilities import ok
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.interfaces import Connection
+from rosgraph_msgs.msg import Clock
+
+from geo_nav import GeoNavError
+from geo_nav.nodes.base import GeoNavNode, latched, reliable, run
+from geo_nav.nodes.conversion import MessageError, message_type, ros_time
+
+_CLOCK_PERIOD = 0.02
+
+
+class BagPlayer(GeoNavNode):
+    """Publishes a bag's messages as they were recorded, at a rate; ends when the bag does."""
+
+    def __init__(self) -> None:
+        super().__init__("bag_player")
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    def configure(self) -> None:
+        """Opens the bag and makes its publishers."""
+        bag = Path(self.string_parameter("bag", "", "bag folder, or .mcap / .db3 file")).expanduser()
+        self._rate = float(self.string_parameter("rate", "1.0", "times real time"))
+        self._patience = float(
+            self.string_parameter("wait_for_subscribers", "30.0", "seconds to wait for somebody who listens")
+        )
+        skipped = set(self.string_parameter("skip_topics", "", "topics not to play, separated by spaces").split())
+        if not bag.exists():
+            raise GeoNavError(f"no bag at '{bag}': set the parameter 'bag' (launch argument bag:=PATH)")
+        if self._rate <= 0:
+            raise GeoNavError(f"rate is a positive factor, not {self._rate}")
+        try:
+            self._reader = AnyReader([bag])
+            self._reader.open()
+        except (AnyReaderError, OSError, ValueError) as error:
+            raise GeoNavError(f"bag '{bag}' cannot be read: {error}") from error
+        self._outputs: dict[str, Any] = {}
+        for connection in self._reader.connections:
+            # Our own outputs of an earlier run would contradict the ones of this run.
+            if connection.topic.startswith("/geo_nav/") or connection.topic in {"/clock", "/tf", *skipped}:
+                continue
+            self._outputs[connection.topic] = self._publisher(connection)
+        if not self._outputs:
+            raise GeoNavError(f"bag '{bag}' holds nothing to play")
+        self._clock = self.create_publisher(Clock, "/clock", reliable(10))
+
+    def activate(self) -> None:
+        """Starts playing."""
+        self._thread = threading.Thread(target=self.guarded(self._play, "playback"), name="playback", daemon=True)
+        self._thread.start()
+
+    def deactivate(self) -> None:
+        """Stops playing."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _publisher(self, connection: Connection) -> Any:
+        try:
+            kind = message_type(connection.msgtype)
+        except MessageError as error:
+            self.get_logger().warning(f"{connection.topic} is not played: {error}")
+            return None
+        return self.create_publisher(
+            kind, connection.topic, latched(100) if connection.topic == "/tf_static" else reliable(100)
+        )
+
+    def _play(self) -> None:
+        self._wait_for_listeners()
+        begin, first = time.monotonic(), self._reader.start_time
+        clock_due = 0.0
+        total = (self._reader.end_time - first) * 1e-9
+        self.get_logger().info(f"playing {total:.0f} s at {self._rate:g}x")
+        for connection, stamp, data in self._reader.messages(
+            [c for c in self._reader.connections if self._outputs.get(c.topic) is not None]
+        ):
+            while True:
+                late = begin + (stamp - first) * 1e-9 / self._rate - time.monotonic()
+                if self._stop.is_set() or not ok():
+                    return
+                if time.monotonic() >= clock_due:
+                    clock_due = time.monotonic() + _CLOCK_PERIOD
+                    now = first * 1e-9 + (time.monotonic() - begin) * self._rate
+                    self._clock.publish(Clock(clock=ros_time(now)))
+                if late <= 0:
+                    break
+                self._stop.wait(min(late, _CLOCK_PERIOD))
+            self._outputs[connection.topic].publish(bytes(data))
+        self.get_logger().info("the bag has ended")
+        self._stop.wait(2.0)  # the last frame's registration is still under way
+        self.finished = True
+
+    def _wait_for_listeners(self) -> None:
+        """Waits until every topic that a navigation needs is listened to, for what comes before is lost."""
+        deadline = time.monotonic() + self._patience
+        wanted = [
+            self._outputs[c.topic]
+            for c in self._reader.connections
+            if c.msgtype in ("sensor_msgs/msg/Imu", "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+            and self._outputs.get(c.topic) is not None
+        ]
+        while time.monotonic() < deadline and not self._stop.is_set():
+            if wanted and all(p.get_subscription_count() > 0 for p in wanted):
+                self._stop.wait(2.0)  # discovery of the nodes among each other
+                return
+            self._stop.wait(0.1)
+        if not self._stop.is_set():
+            self.get_logger().warning(
+                "nobody listens to the bag's IMU and images: check the topic arguments; playing all the same"
+            )
+
+
+def main() -> None:
+    """Console entry."""
+    run(BagPlayer)

@@ -1,0 +1,276 @@
+"""Messages ↔ the types of the rooms; the only place that knows both."""
+
+from __future__ import annotations
+
+import importlib
+import struct
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, Transform, TransformStamped
+from geometry_msgs.msg import Pose as PoseMessage
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import CameraInfo, Image, Imu, NavSatFix, NavSatStatus
+
+from geo_nav import GeoNavError
+from geo_nav.fusion import ImuSample, NavState
+from geo_nav.geodesy import LocalFrame, Pose
+from geo_nav.registration import AbsolutePose, TiePoints
+from geo_nav.rendering import Camera
+from geo_nav_msgs.msg import AbsolutePose as AbsolutePoseMessage
+from geo_nav_msgs.msg import TiePoints as TiePointsMessage
+
+Array = npt.NDArray[np.float64]
+
+
+class MessageError(GeoNavError):
+    """A message that cannot be used."""
+
+
+def message_type(name: str) -> Any:
+    """The message class of a type name such as ``sensor_msgs/msg/Imu``.
+
+    Raises:
+        MessageError: no installed package has it.
+    """
+    package, _, kind = name.partition("/msg/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), kind)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise MessageError(f"the message type {name} is not installed") from error
+
+
+def seconds(stamp: Time) -> float:
+    """ROS time → seconds."""
+    return float(stamp.sec) + float(stamp.nanosec) * 1e-9
+
+
+def ros_time(stamp: float) -> Time:
+    """Seconds → ROS time, to the nearest nanosecond that a float64 holds."""
+    whole = int(np.floor(stamp))
+    nanoseconds = round((stamp - whole) * 1e9)
+    return Time(sec=whole + nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
+
+
+def serialized_stamp(data: bytes) -> float:
+    """Header stamp of a serialized message whose first member is the header, without deserializing it."""
+    order = "<" if data[1] & 1 else ">"
+    sec, nanosec = struct.unpack_from(f"{order}iI", data, 4)
+    return float(sec) + float(nanosec) * 1e-9
+
+
+def pose_from_message(message: PoseMessage) -> Pose:
+    """Raises:
+    GeodesyError: the quaternion is not a rotation, or a number is not finite.
+    """
+    p, q = message.position, message.orientation
+    return Pose.from_quaternion([q.x, q.y, q.z, q.w], [p.x, p.y, p.z])
+
+
+def pose_message(pose: Pose) -> PoseMessage:
+    """Pose → message."""
+    message = PoseMessage()
+    p, q = message.position, message.orientation
+    p.x, p.y, p.z = pose.translation.tolist()
+    q.x, q.y, q.z, q.w = pose.quaternion.tolist()
+    return message
+
+
+def transform_message(parent: str, child: str, stamp: Time, T_parent_child: Pose) -> TransformStamped:
+    """Pose of ``child`` in ``parent`` → message."""
+    message = TransformStamped(child_frame_id=child, transform=Transform())
+    message.header.frame_id = parent
+    message.header.stamp = stamp
+    t, q = message.transform.translation, message.transform.rotation
+    t.x, t.y, t.z = T_parent_child.translation.tolist()
+    q.x, q.y, q.z, q.w = T_parent_child.quaternion.tolist()
+    return message
+
+
+def camera_from_message(message: CameraInfo) -> Camera:
+    """Raises:
+    MessageError: the camera is binned or cropped.
+    RenderingError: it is not calibrated, or its distortion model is unknown.
+    """
+    if max(message.binning_x, message.binning_y) > 1 or message.roi.x_offset or message.roi.y_offset:
+        raise MessageError(
+            "camera_info with binning or a region of interest is not supported: publish the full frame's"
+        )
+    distortion = tuple(float(d) for d in message.d)
+    model = message.distortion_model or "none"
+    if not distortion or model == "none":
+        model, distortion = "none", ()
+    k = message.k
+    return Camera(message.width, message.height, float(k[0]), float(k[4]), float(k[2]), float(k[5]), model, distortion)
+
+
+def camera_info_message(camera: Camera, frame_id: str, stamp: Time) -> CameraInfo:
+    """Camera → message."""
+    message = CameraInfo(width=camera.width, height=camera.height, distortion_model=camera.distortion_model)
+    message.header.frame_id = frame_id
+    message.header.stamp = stamp
+    message.d = list(camera.distortion)
+    message.k = camera.matrix.ravel().tolist()
+    message.r = np.eye(3).ravel().tolist()
+    message.p = np.hstack([camera.matrix, np.zeros((3, 1))]).ravel().tolist()
+    return message
+
+
+_CHANNELS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1, "8UC1": 1, "8UC3": 3}
+_TO_RGB = {
+    "bgr8": cv2.COLOR_BGR2RGB,
+    "8UC3": cv2.COLOR_BGR2RGB,
+    "rgba8": cv2.COLOR_RGBA2RGB,
+    "bgra8": cv2.COLOR_BGRA2RGB,
+}
+
+
+def image_from_message(message: Image) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) RGB or (H, W) grey of an image message.
+
+    Raises:
+        MessageError: the encoding is not supported, or there are fewer bytes than the size says.
+    """
+    channels = _CHANNELS.get(message.encoding)
+    if channels is None:
+        raise MessageError(f"image encoding '{message.encoding}' is not supported: use one of {', '.join(_CHANNELS)}")
+    data = np.frombuffer(message.data, np.uint8)
+    if message.step < message.width * channels or len(data) < message.step * message.height or message.height == 0:
+        raise MessageError(
+            f"an image of {message.width}x{message.height} {message.encoding}, step {message.step}, "
+            f"cannot be made of {len(data)} bytes"
+        )
+    rows = data[: message.step * message.height].reshape(message.height, message.step)
+    pixels = rows[:, : message.width * channels].reshape(message.height, message.width, channels)
+    if channels == 1:
+        return np.ascontiguousarray(pixels[..., 0])
+    if message.encoding in _TO_RGB:
+        return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), _TO_RGB[message.encoding]), np.uint8)
+    return np.ascontiguousarray(pixels)
+
+
+def image_message(image: npt.NDArray[Any], encoding: str, frame_id: str, stamp: Time) -> Image:
+    """(H, W[, C]) array → message; a NumPy array given as `data` would be copied element by element."""
+    message = Image(height=image.shape[0], width=image.shape[1], encoding=encoding)
+    message.header.frame_id = frame_id
+    message.header.stamp = stamp
+    message.step = image.strides[0] if image.flags.c_contiguous else image.shape[1] * image.itemsize
+    message.data.frombytes(np.ascontiguousarray(image).tobytes())
+    return message
+
+
+def imu_from_message(message: Imu) -> ImuSample:
+    """IMU message → sample; finiteness is the graph's to judge."""
+    a, w = message.linear_acceleration, message.angular_velocity
+    return ImuSample(seconds(message.header.stamp), np.array([a.x, a.y, a.z]), np.array([w.x, w.y, w.z]))
+
+
+def attitude_from_message(message: Imu) -> tuple[Array, Array] | None:
+    """(rotation (3, 3) of base_link in east-north-up, covariance (3, 3) rad²) of an IMU message; None if it has none.
+
+    ``orientation_covariance[0] = -1`` says that there is no estimate (sensor_msgs/Imu); all zero says that its quality
+    is unknown, and 2° of tilt and 10° of heading are assumed.
+    """
+    covariance = np.array(message.orientation_covariance, dtype=np.float64).reshape(3, 3)
+    q = message.orientation
+    quaternion = np.array([q.x, q.y, q.z, q.w])
+    if covariance[0, 0] < 0 or not np.isfinite(quaternion).all() or np.linalg.norm(quaternion) < 0.5:
+        return None
+    if not covariance.any():
+        covariance = np.diag(np.radians([2.0, 2.0, 10.0]) ** 2)
+    return Pose.from_quaternion(quaternion, np.zeros(3)).rotation, covariance
+
+
+def gps_from_message(message: NavSatFix, frame: LocalFrame) -> tuple[Array, Array] | None:
+    """(position (3,) in `map`, covariance (3, 3)) of a GPS message, None where it has no fix.
+
+    Raises:
+        MessageError: the numbers are not finite.
+    """
+    if message.status.status < 0:
+        return None
+    if not np.isfinite([message.latitude, message.longitude, message.altitude]).all():
+        raise MessageError("a GPS fix whose position is not finite")
+    covariance = np.array(message.position_covariance, dtype=np.float64).reshape(3, 3)
+    if message.position_covariance_type == NavSatFix.COVARIANCE_TYPE_UNKNOWN or not covariance.any():
+        covariance = np.diag([2.0, 2.0, 4.0]) ** 2
+    return frame.from_geodetic(message.latitude, message.longitude, message.altitude), covariance
+
+
+def nav_sat_fix_message(state: NavState, frame: LocalFrame, frame_id: str) -> NavSatFix:
+    """Fused state → NavSatFix; altitude above the ellipsoid, covariance in east-north-up at the vehicle."""
+    message = NavSatFix()
+    message.header.stamp = ros_time(state.stamp)
+    message.header.frame_id = frame_id
+    message.status.status = NavSatStatus.STATUS_FIX
+    latitude, longitude, height = frame.to_geodetic(state.T_map_base.translation)
+    message.latitude, message.longitude, message.altitude = float(latitude), float(longitude), float(height)
+    message.position_covariance = state.pose_covariance[:3, :3].ravel().tolist()
+    message.position_covariance_type = NavSatFix.COVARIANCE_TYPE_KNOWN
+    return message
+
+
+def fill_odometry(message: Odometry, state: NavState) -> Odometry:
+    """Writes the state into an odometry message: pose in its header's frame, twist in base_link (REP-105)."""
+    message.header.stamp = ros_time(state.stamp)
+    message.pose.pose = pose_message(state.T_map_base)
+    message.pose.covariance = state.pose_covariance.ravel()
+    R = state.T_map_base.rotation
+    linear, angular = message.twist.twist.linear, message.twist.twist.angular
+    linear.x, linear.y, linear.z = (R.T @ state.velocity).tolist()
+    angular.x, angular.y, angular.z = state.angular_velocity.tolist()
+    twist = np.zeros((6, 6))
+    twist[:3, :3] = R.T @ state.velocity_covariance @ R
+    message.twist.covariance = twist.ravel()
+    return message
+
+
+def pose_and_covariance(message: Odometry | AbsolutePoseMessage) -> tuple[Pose, Array]:
+    """Pose and (6, 6) covariance, ROS order, of a message with a PoseWithCovariance.
+
+    Raises:
+        MessageError: the covariance is not finite or has no variance on its diagonal.
+    """
+    covariance = np.array(message.pose.covariance, dtype=np.float64).reshape(6, 6)
+    if not np.isfinite(covariance).all() or (np.diag(covariance) <= 0).any():
+        raise MessageError("a pose whose covariance is not finite or not positive")
+    return pose_from_message(message.pose.pose), covariance
+
+
+def absolute_pose_message(result: AbsolutePose, stamp: Time, map_frame: str, camera_frame: str) -> AbsolutePoseMessage:
+    """Registration result → message, with the frame's own stamp."""
+    message = AbsolutePoseMessage(child_frame_id=camera_frame)
+    message.header.stamp = stamp
+    message.header.frame_id = map_frame
+    message.gate, message.reason = result.status.value, result.reason
+    message.status = AbsolutePoseMessage.ACCEPTED if result.accepted else AbsolutePoseMessage.REJECTED
+    if result.T_map_camera is None or result.covariance is None:
+        message.status = AbsolutePoseMessage.FAILED
+    else:
+        message.pose.pose = pose_message(result.T_map_camera)
+        message.pose.covariance = result.covariance.ravel()
+    message.matches, message.inliers = int(result.matches), int(result.inliers)
+    message.reprojection_rms = float(result.reprojection_rms)
+    message.matcher = result.matcher
+    message.stages = [k for k in result.milliseconds if k != "total"]
+    message.stage_milliseconds = [float(result.milliseconds[k]) for k in message.stages]
+    message.milliseconds = float(result.milliseconds.get("total", 0.0))
+    return message
+
+
+def tie_points_message(tie_points: TiePoints, stamp: Time, map_frame: str, camera_frame: str) -> TiePointsMessage:
+    """Tie points → message, with the frame's own stamp."""
+    message = TiePointsMessage(point_frame_id=map_frame)
+    message.header.stamp = stamp
+    message.header.frame_id = camera_frame
+    c = tie_points.camera
+    message.intrinsics = [c.fx, c.fy, c.cx, c.cy]
+    message.u = tie_points.pixels[:, 0].tolist()
+    message.v = tie_points.pixels[:, 1].tolist()
+    message.points = [Point(x=x, y=y, z=z) for x, y, z in tie_points.points.tolist()]
+    message.pixel_sigma = tie_points.pixel_sigma.tolist()
+    message.point_sigma = tie_points.point_sigma.tolist()
+    return message

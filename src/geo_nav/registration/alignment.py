@@ -1,0 +1,161 @@
+"""One pass of fine alignment: a rendered view and a frame → matches → points → pose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from geo_nav.geodesy import Pose
+from geo_nav.matching import Features, Matcher
+from geo_nav.registration.config import RegistrationConfig
+from geo_nav.registration.frames import Frame, Stopwatch
+from geo_nav.registration.linearization import point_jacobian, project
+from geo_nav.registration.resection import Resection, resect
+from geo_nav.registration.significance import independent_matches, log10_false_alarms
+from geo_nav.rendering import Camera, RenderedView, Renderer
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A rendered view with its features.
+
+    Attributes:
+        view: image and depth.
+        features: of the image, where the model is.
+        margin: (2,) pixels by which the frame's first pixel lies inside the view.
+        coverage: share of the frame's own part of the view that shows the model.
+    """
+
+    view: RenderedView
+    features: Features
+    margin: npt.NDArray[np.int64]
+    coverage: float
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """What one pass found.
+
+    Attributes:
+        reference: the view it was matched against.
+        pixels: (N, 2) undistorted pixels of the frame, of the matches that could be lifted.
+        points: (N, 3) in `map`, metres.
+        threshold: residual within which a match agrees, pixels.
+        log10_false_alarms: see :func:`~geo_nav.registration.significance.log10_false_alarms`; 0 without a pose.
+        resection: None where no pose is agreed on.
+    """
+
+    reference: Reference
+    pixels: Array
+    points: Array
+    threshold: float
+    log10_false_alarms: float
+    resection: Resection | None
+
+    @property
+    def inliers(self) -> int:
+        """Number of matches that agree with the pose."""
+        return 0 if self.resection is None else int(self.resection.inliers.sum())
+
+    def shift(self, camera: Camera) -> float:
+        """Median distance by which the pose moves the inliers from where the view showed them, pixels."""
+        if self.resection is None:
+            return float("nan")
+        points = self.points[self.resection.inliers]
+        before = project(camera, self.reference.view.T_map_camera, points)
+        after = project(camera, self.resection.T_map_camera, points)
+        return float(np.nanmedian(np.linalg.norm(after - before, axis=1)))
+
+
+def render_reference(
+    renderer: Renderer,
+    matcher: Matcher,
+    camera: Camera,
+    margin: npt.NDArray[np.int64],
+    pose: Pose,
+    watch: Stopwatch,
+) -> Reference:
+    """A view of the site and its features.
+
+    Args:
+        renderer: of the site.
+        matcher: whose features are extracted.
+        camera: of the view; the frame's, widened by ``margin``.
+        margin: (2,) pixels.
+        pose: camera optical frame in `map`.
+        watch: gets the time of ``render`` and ``extract``.
+    """
+    with watch("render"):
+        view = renderer.render(camera, pose)
+    mask = view.mask
+    mx, my = int(margin[0]), int(margin[1])
+    coverage = float(mask[my : camera.height - my, mx : camera.width - mx].mean())
+    with watch("extract"):
+        features = matcher.extract(view.image, mask)
+    return Reference(view, features, margin, coverage)
+
+
+def align(
+    frame: Frame,
+    reference: Reference,
+    matcher: Matcher,
+    radius: float | None,
+    site_sigma: Array,
+    config: RegistrationConfig,
+    watch: Stopwatch,
+) -> Alignment:
+    """Matches a frame against a view and resects its pose.
+
+    Args:
+        frame: with features.
+        reference: a view that may show the same ground.
+        matcher: of both's features.
+        radius: how far from its pixel in the view a match may lie, pixels; None anywhere.
+        site_sigma: (3,) metres.
+        config: of registration.
+        watch: gets the time of ``match`` and ``resect``.
+    """
+    camera = frame.camera
+    with watch("match"):
+        matches = matcher.match(_embedded(frame.features, reference), reference.features, radius)
+    with watch("resect"):
+        points, lifted = reference.view.lift(matches.reference)
+        pixels = (matches.query - reference.margin).astype(np.float64)[lifted]
+        points = points[lifted]
+        threshold = inlier_threshold(camera, reference.view.T_map_camera, points, site_sigma, config)
+        resection = resect(pixels, points, camera, threshold, config.ransac_iterations, config.seed)
+        log_alarms = 0.0
+        if resection is not None:
+            log_alarms = _chance(camera, pixels, resection.residuals, threshold, radius)
+    return Alignment(reference, pixels, points, threshold, log_alarms, resection)
+
+
+def inlier_threshold(
+    camera: Camera, T_map_camera: Pose, points: Array, site_sigma: Array, config: RegistrationConfig
+) -> float:
+    """Residual within which a match agrees: the matcher's error and that of the model as the camera sees it, pixels."""
+    variance = config.pixel_sigma**2
+    if len(points):
+        jacobian = point_jacobian(camera, T_map_camera, points)
+        variance += float(np.nanmean((jacobian**2 * site_sigma**2).sum(axis=(1, 2)) / 2.0))
+    return config.inlier_sigmas * float(np.sqrt(variance))
+
+
+def _embedded(features: Features, reference: Reference) -> Features:
+    """The frame's features on the larger picture plane of the view, so that pixels compare."""
+    camera = reference.view.camera
+    keypoints = (features.keypoints + reference.margin).astype(np.float32)
+    return Features(keypoints, features.descriptors, features.scores, (camera.width, camera.height))
+
+
+def _chance(camera: Camera, pixels: Array, residuals: Array, threshold: float, radius: float | None) -> float:
+    distance = np.nan_to_num(np.linalg.norm(residuals, axis=1), nan=np.inf)
+    _, independent = independent_matches(pixels, distance, camera.width / 40.0)
+    region = float(camera.width * camera.height)
+    if radius is not None:
+        region = min(region, np.pi * radius**2)
+    return log10_false_alarms(len(independent), int((independent <= threshold).sum()), threshold, region)

@@ -1,0 +1,274 @@
+"""Fine alignment as a whole: prior → render → match → lift → resect → covariance → gates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from geo_nav.geodesy import Pose
+from geo_nav.matching import Matcher
+from geo_nav.registration.alignment import Alignment, Reference, align, render_reference
+from geo_nav.registration.config import RegistrationConfig
+from geo_nav.registration.covariance import resection_covariance
+from geo_nav.registration.errors import RegistrationError
+from geo_nav.registration.frames import Frame, FrameReader, Stopwatch, check_contrast, check_prior
+from geo_nav.registration.gates import Verdict, agreement_gate, condition_gate, model_gate, prior_gate, settled_gate
+from geo_nav.registration.linearization import project
+from geo_nav.registration.resection import Resection
+from geo_nav.registration.types import AbsolutePose, Status, TiePoints
+from geo_nav.registration.views import ViewPlan, median_depth, plan_views, probe_camera
+from geo_nav.rendering import Camera, RenderedView, Renderer, RenderingError
+
+Array = npt.NDArray[np.float64]
+
+_DECISIVE = -40.0
+"""log10 of the false alarms from which on no other view of a wide prior needs to be tried."""
+
+
+class Registrar:
+    """Registers camera frames against renders of one site.
+
+    Used from the thread that made the renderer. It keeps the last rendered view, which serves again while the
+    prior hardly moves.
+
+    Args:
+        renderer: of the site.
+        matcher: see :func:`geo_nav.matching.create_matcher`.
+        config: parameters.
+        site_sigma: (3,) expected error of the site model east, north, up, metres (`SiteModel.sigma`).
+        texel: size of the model's texels on the ground, metres; a frame that is sharper than the model is reduced
+            to match it (see `RegistrationConfig.finest_gsd`). None reduces to `max_width` only.
+
+    Attributes:
+        last_view: the view that the last frame was matched against; None before the first.
+        last_frame: the last frame as it was matched; None before the first.
+
+    Raises:
+        RegistrationError: ``site_sigma`` is not three numbers ≥ 0.
+    """
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        matcher: Matcher,
+        config: RegistrationConfig,
+        site_sigma: npt.ArrayLike,
+        texel: float | None = None,
+    ) -> None:
+        self._renderer = renderer
+        self._matcher = matcher
+        self._config = config
+        self._site_sigma = np.asarray(site_sigma, dtype=np.float64)
+        if self._site_sigma.shape != (3,) or not (self._site_sigma >= 0).all():
+            raise RegistrationError(f"the site's sigma must be three numbers east, north, up, got {site_sigma!r}")
+        self._texel = texel
+        self._reader = FrameReader()
+        self._reference: Reference | None = None
+        self.last_view: RenderedView | None = None
+        self.last_frame: Frame | None = None
+
+    def register(
+        self,
+        image: npt.NDArray[np.uint8],
+        camera: Camera,
+        T_map_camera_prior: Pose,
+        prior_covariance: npt.ArrayLike,
+        stamp: float = 0.0,
+    ) -> AbsolutePose:
+        """The absolute pose of a frame, or why there is none.
+
+        Args:
+            image: (H, W, 3) RGB or (H, W) grey, uint8, as the camera delivers it.
+            camera: its intrinsics and distortion.
+            T_map_camera_prior: camera optical frame in `map` as predicted.
+            prior_covariance: (6, 6) of that, ROS order, m and rad.
+            stamp: of the exposure, seconds.
+
+        Returns:
+            The verdict; a frame or a prior that cannot be used gives ``BAD_INPUT`` and does not raise.
+        """
+        start = perf_counter()
+        watch = Stopwatch()
+        try:
+            result = self._register(image, camera, T_map_camera_prior, prior_covariance, watch)
+        except (RegistrationError, RenderingError) as error:
+            result = AbsolutePose(stamp, Status.BAD_INPUT, str(error))
+        watch.milliseconds["total"] = (perf_counter() - start) * 1e3
+        return replace(result, stamp=stamp, milliseconds=watch.milliseconds, matcher=self._matcher.name)
+
+    def _register(
+        self,
+        image: npt.NDArray[np.uint8],
+        camera: Camera,
+        prior: Pose,
+        prior_covariance: npt.ArrayLike,
+        watch: Stopwatch,
+    ) -> AbsolutePose:
+        config = self._config
+        covariance = check_prior(prior, prior_covariance)
+        camera.check_image(image)
+        check_contrast(image, config.min_contrast)
+        with watch("render"):
+            depth = median_depth(self._renderer.render(probe_camera(camera.pinhole()), prior))
+        if depth is None:
+            return _refused((Status.NO_MODEL, "the site model is not in view from the prior"))
+        frame = self._read(image, camera, depth, watch)
+        plan = plan_views(frame.camera, prior, covariance, depth, config)
+        found = self._first_pass(frame, plan, watch)
+        self.last_frame, self.last_view = frame, found.reference.view
+        verdict = (
+            model_gate(found.reference.coverage, config) if len(plan.poses) == 1 and not plan.margin.any() else None
+        )
+        verdict = verdict or self._worth_another_pass(found)
+        if verdict is not None:
+            return _refused(verdict, found)
+        found = self._later_passes(frame, found, watch)
+        self.last_view = found.reference.view
+        return self._judge(frame, found, prior, covariance)
+
+    def _read(self, image: npt.NDArray[np.uint8], camera: Camera, depth: float, watch: Stopwatch) -> Frame:
+        with watch("undistort"):
+            undistorter = self._reader.undistorter(camera, self._working_width(camera, depth))
+            undistorted = undistorter(image)
+        with watch("extract"):
+            features = self._matcher.extract(undistorted, undistorter.valid)
+        return Frame(undistorted, undistorter.pinhole, features)
+
+    def _working_width(self, camera: Camera, depth: float) -> int:
+        """Width at which the frame is about as sharp as the model: sharper detail has nothing to match."""
+        config = self._config
+        width = min(camera.width, config.max_width)
+        if self._texel is not None:
+            sharp = camera.width * (depth / camera.fx) / (self._texel * config.finest_gsd)
+            width = min(width, max(config.min_width, int(np.ceil(sharp / 64.0)) * 64))
+        return min(width, camera.width)
+
+    def _first_pass(self, frame: Frame, plan: ViewPlan, watch: Stopwatch) -> Alignment:
+        """The best alignment over the views that cover the prior."""
+        best: Alignment | None = None
+        for pose in plan.poses:
+            reference, radius = self._reference_for(frame, plan, pose, watch)
+            found = align(frame, reference, self._matcher, radius, self._site_sigma, self._config, watch)
+            if best is None or found.log10_false_alarms < best.log10_false_alarms:
+                best = found
+            if best.log10_false_alarms < _DECISIVE:
+                break
+        assert best is not None
+        return best
+
+    def _reference_for(
+        self, frame: Frame, plan: ViewPlan, pose: Pose, watch: Stopwatch
+    ) -> tuple[Reference, float | None]:
+        """The last view where it still shows nearly the same, a new one else; and the radius that goes with it."""
+        last = self._reference
+        if last is not None and plan.radius is not None and last.view.camera == plan.camera and last.coverage > 0.5:
+            points, lifted = last.view.lift(_grid(plan.camera))
+            if lifted.sum() >= 4:
+                shift = np.linalg.norm(
+                    project(plan.camera, pose, points[lifted])
+                    - project(plan.camera, last.view.T_map_camera, points[lifted]),
+                    axis=1,
+                )
+                largest = float(np.nan_to_num(shift, nan=np.inf).max())
+                if largest < self._config.reuse_shift * frame.camera.width:
+                    return last, plan.radius + largest
+        reference = render_reference(self._renderer, self._matcher, plan.camera, plan.margin, pose, watch)
+        self._reference = reference
+        return reference, plan.radius
+
+    def _worth_another_pass(self, found: Alignment) -> Verdict | None:
+        """A first pass need not convince yet, but there must be a pose."""
+        matches, inliers = len(found.pixels), found.inliers
+        if matches < self._config.min_matches:
+            return Status.FEW_MATCHES, f"{matches} matches, {self._config.min_matches} are needed"
+        if found.resection is None or found.log10_false_alarms > 0.0:
+            return (
+                Status.FEW_INLIERS,
+                f"{inliers} inliers of {matches} matches: log10 of the false alarms expected by chance is "
+                f"{found.log10_false_alarms:.1f}, {self._config.max_log10_false_alarms:.1f} at most",
+            )
+        return None
+
+    def _later_passes(self, frame: Frame, found: Alignment, watch: Stopwatch) -> Alignment:
+        """Renders at the pose found and matches again, until the picture stands still."""
+        config = self._config
+        limit = config.next_pass_shift * frame.camera.width
+        radius = config.refined_radius * frame.camera.width
+        for _ in range(config.max_passes - 1):
+            if found.resection is None or found.shift(frame.camera) <= limit:
+                break
+            pose = found.resection.T_map_camera
+            reference = render_reference(
+                self._renderer, self._matcher, frame.camera, np.zeros(2, np.int64), pose, watch
+            )
+            found = align(frame, reference, self._matcher, radius, self._site_sigma, config, watch)
+            self._reference = reference
+        return found
+
+    def _judge(self, frame: Frame, found: Alignment, prior: Pose, prior_covariance: Array) -> AbsolutePose:
+        """Covariance, gates and what is returned."""
+        config = self._config
+        verdict = (
+            model_gate(found.reference.coverage, config)
+            or agreement_gate(found, frame.camera, config)
+            or settled_gate(found, frame.camera, config)
+        )
+        if verdict is not None or found.resection is None:
+            return _refused(verdict or (Status.FEW_INLIERS, "no pose"), found)
+        solved = found.resection
+        covariance = resection_covariance(
+            frame.camera,
+            solved.T_map_camera,
+            found.points[solved.inliers],
+            solved.residuals[solved.inliers],
+            self._site_sigma,
+        )
+        verdict = condition_gate(covariance, config)
+        if verdict is None and covariance is not None:
+            verdict = prior_gate(solved, covariance, prior, prior_covariance, config)
+        rms = _rms(solved)
+        if verdict is None:
+            verdict = (
+                Status.ACCEPTED,
+                f"{found.inliers} inliers of {len(found.pixels)} matches, {rms:.2f} px, "
+                f"log10 of the false alarms {found.log10_false_alarms:.0f}",
+            )
+        if covariance is None:
+            return _refused(verdict, found)
+        return replace(
+            _refused(verdict, found),
+            T_map_camera=solved.T_map_camera,
+            covariance=covariance,
+            tie_points=_tie_points(frame, found, solved, rms, self._site_sigma),
+        )
+
+
+def _grid(camera: Camera) -> Array:
+    u, v = np.linspace(0, camera.width - 1, 5)[1:-1], np.linspace(0, camera.height - 1, 5)[1:-1]
+    return np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
+
+
+def _rms(resection: Resection) -> float:
+    return float(np.sqrt((resection.residuals[resection.inliers] ** 2).sum(axis=1).mean()))
+
+
+def _refused(verdict: Verdict, found: Alignment | None = None) -> AbsolutePose:
+    status, reason = verdict
+    if found is None:
+        return AbsolutePose(0.0, status, reason)
+    rms = float("nan") if found.resection is None else _rms(found.resection)
+    return AbsolutePose(0.0, status, reason, matches=len(found.pixels), inliers=found.inliers, reprojection_rms=rms)
+
+
+def _tie_points(frame: Frame, found: Alignment, resection: Resection, rms: float, site_sigma: Array) -> TiePoints:
+    count = found.inliers
+    return TiePoints(
+        pixels=found.pixels[resection.inliers],
+        points=found.points[resection.inliers],
+        pixel_sigma=np.full(count, max(rms / np.sqrt(2.0), 0.3)),
+        point_sigma=np.full(count, float(np.sqrt((site_sigma**2).mean()))),
+        camera=frame.camera,
+    )

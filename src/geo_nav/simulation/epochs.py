@@ -1,0 +1,128 @@
+"""The two epochs: the survey in late May, the flight in mid-September of another sun."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from geo_nav.simulation.noise import Raster
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Epoch:
+    """How the same land looks on one day; colours are sRGB 0…1.
+
+    Attributes:
+        index: 0 the survey, 1 the flight.
+        name: its name.
+        sun_azimuth: clockwise from north, rad.
+        sun_elevation: rad.
+        sun_light: (3,) share of the light that comes from the sun, a channel.
+        sky_light: (3,) share that comes from the sky, all that a shadow gets.
+        covers: (8, 3) main colour of each :class:`~geo_nav.simulation.parcels.Cover`.
+        covers_alt: (8, 3) colour where the crop is thin or the soil differs.
+        tramline: (8,) brightness of the tractor's tracks over the crop, a difference.
+        rows: (8,) contrast of the stripes that sowing, mowing and ploughing leave.
+        patches: (8,) share of the alternative colour, 1 sigma of the shared soil pattern.
+        trees: (3, 3) colour of broadleaf, conifer and shrub.
+        tree_spread: (3, 3) what a tree's own tint adds.
+        grass: (3,) verges and lawns.
+        water: (3,) the stream.
+        wetness: darkening of bare soil and tracks.
+    """
+
+    index: int
+    name: str
+    sun_azimuth: float
+    sun_elevation: float
+    sun_light: Array
+    sky_light: Array
+    covers: Array
+    covers_alt: Array
+    tramline: Array
+    rows: Array
+    patches: Array
+    trees: Array
+    tree_spread: Array
+    grass: Array
+    water: Array
+    wetness: float
+
+    @property
+    def sun(self) -> Array:
+        """(3,) unit vector towards the sun, east north up."""
+        horizontal = np.cos(self.sun_elevation)
+        return np.array(
+            [horizontal * np.sin(self.sun_azimuth), horizontal * np.cos(self.sun_azimuth), np.sin(self.sun_elevation)]
+        )
+
+    def light(self, shade: Raster, shadow: Raster) -> Raster:
+        """Light on a surface.
+
+        Args:
+            shade: cosine between surface normal and sun, clipped at 0, any shape.
+            shadow: 0 in the sun … 1 in full cast shadow, the same shape.
+
+        Returns:
+            (..., 3) float32 factor of the linear colour, about 1 on flat ground in the sun.
+        """
+        direct = (shade * (1.0 - shadow) / np.sin(self.sun_elevation)).astype(np.float32)
+        return direct[..., None] * self.sun_light.astype(np.float32) + self.sky_light.astype(np.float32)
+
+
+SURVEY = Epoch(
+    index=0,
+    name="survey",
+    sun_azimuth=np.radians(128.0),
+    sun_elevation=np.radians(52.0),
+    sun_light=np.array([0.80, 0.78, 0.74]),
+    sky_light=np.array([0.20, 0.22, 0.26]),
+    # wheat, rapeseed, maize, beet, meadow, bare, forest floor, town
+    covers=np.array(
+        [[0.31, 0.42, 0.20], [0.56, 0.56, 0.24], [0.55, 0.47, 0.37], [0.47, 0.45, 0.31], [0.36, 0.46, 0.24],
+         [0.53, 0.45, 0.36], [0.27, 0.28, 0.20], [0.36, 0.44, 0.25]]
+    ),
+    covers_alt=np.array(
+        [[0.42, 0.49, 0.26], [0.43, 0.49, 0.22], [0.47, 0.44, 0.32], [0.56, 0.48, 0.37], [0.47, 0.50, 0.30],
+         [0.47, 0.39, 0.30], [0.33, 0.32, 0.24], [0.45, 0.48, 0.32]]
+    ),
+    tramline=np.array([0.11, 0.07, -0.03, 0.05, 0.01, -0.01, 0.0, 0.0]),
+    rows=np.array([0.020, 0.020, 0.045, 0.05, 0.03, 0.045, 0.0, 0.0]),
+    patches=np.array([0.35, 0.35, 0.35, 0.4, 0.4, 0.30, 0.3, 0.4]),
+    trees=np.array([[0.26, 0.38, 0.16], [0.17, 0.26, 0.15], [0.29, 0.38, 0.19]]),
+    tree_spread=np.array([[0.06, 0.05, 0.03], [0.02, 0.03, 0.02], [0.05, 0.04, 0.03]]),
+    grass=np.array([0.39, 0.48, 0.25]),
+    water=np.array([0.21, 0.28, 0.25]),
+    wetness=0.0,
+)  # fmt: skip
+
+FLIGHT = Epoch(
+    index=1,
+    name="flown",
+    sun_azimuth=np.radians(218.0),
+    sun_elevation=np.radians(36.0),
+    sun_light=np.array([0.84, 0.77, 0.67]),
+    sky_light=np.array([0.17, 0.20, 0.25]),
+    covers=np.array(
+        [[0.68, 0.61, 0.46], [0.53, 0.52, 0.35], [0.42, 0.46, 0.24], [0.29, 0.41, 0.20], [0.43, 0.47, 0.27],
+         [0.47, 0.40, 0.33], [0.31, 0.28, 0.20], [0.41, 0.45, 0.28]]
+    ),
+    covers_alt=np.array(
+        [[0.60, 0.55, 0.39], [0.42, 0.47, 0.28], [0.53, 0.51, 0.31], [0.38, 0.46, 0.25], [0.54, 0.52, 0.34],
+         [0.41, 0.34, 0.27], [0.38, 0.33, 0.23], [0.52, 0.50, 0.35]]
+    ),
+    tramline=np.array([-0.05, -0.04, -0.04, 0.05, 0.0, 0.01, 0.0, 0.0]),
+    rows=np.array([0.055, 0.045, 0.05, 0.03, 0.035, 0.05, 0.0, 0.0]),
+    patches=np.array([0.30, 0.4, 0.45, 0.3, 0.45, 0.22, 0.3, 0.4]),
+    trees=np.array([[0.33, 0.37, 0.17], [0.17, 0.25, 0.15], [0.34, 0.36, 0.19]]),
+    tree_spread=np.array([[0.12, 0.03, 0.02], [0.02, 0.03, 0.02], [0.08, 0.02, 0.02]]),
+    grass=np.array([0.44, 0.47, 0.28]),
+    water=np.array([0.18, 0.22, 0.19]),
+    wetness=0.12,
+)  # fmt: skip
+
+EPOCHS = (SURVEY, FLIGHT)

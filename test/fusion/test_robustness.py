@@ -1,0 +1,196 @@
+import gtsam
+import numpy as np
+import pytest
+
+from fusion_helpers import Fix, World, give_fix, new_fusion, run
+from geo_nav.fusion import FusionError, ImuSample, NavigationState
+from geo_nav.fusion.graph import GraphWindow
+from geo_nav.geodesy import Pose
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(seed=2, duration=24.0, rate=100.0)
+
+
+def displaced(fix: Fix, offset: np.ndarray) -> Fix:
+    pose = Pose(fix.T_map_camera.rotation, fix.T_map_camera.translation + offset)
+    return Fix(fix.stamp, fix.arrival, pose, fix.covariance)
+
+
+def test_outliers_and_bursts_of_outliers_are_refused(world):
+    rng = np.random.default_rng(5)
+    fixes, wrong = [], 0
+    for i, fix in enumerate(world.fixes):
+        direction = rng.normal(size=3)
+        scattered = rng.uniform(50.0, 100.0) * direction / np.linalg.norm(direction)
+        if 40 <= i < 45 or 80 <= i < 85:  # the same false place five times: as bad as a burst can be
+            fixes.append(displaced(fix, np.array([60.0, -40.0, 5.0])))
+        elif i > 15 and i % 6 == 0:
+            fixes.append(displaced(fix, scattered))
+        else:
+            fixes.append(fix)
+            continue
+        wrong += fix.arrival < 23.8
+    fusion = new_fusion()
+    trace = run(fusion, world, fixes)
+    assert np.linalg.norm(trace.after(4.0).position_errors, axis=1).max() < 1.5
+    assert trace.after(10.0).rms < 0.4
+    assert wrong <= fusion.status().fixes_refused <= wrong + 2
+
+
+def test_first_fix_wrong_does_not_spoil_the_start(world):
+    fixes = [displaced(world.fixes[0], np.array([0.0, 70.0, 0.0])), *world.fixes[1:]]
+    trace = run(new_fusion(), world, fixes)
+    assert trace.states[0].stamp < 1.7
+    assert np.linalg.norm(trace.position_errors, axis=1).max() < 3.0
+
+
+def test_wrong_state_is_given_up_for_fixes_that_agree(world):
+    fusion = new_fusion()
+    truth = world.flight.pose(0.5)
+    wrong = Pose(truth.rotation, truth.translation + [80.0, 0.0, 0.0])
+    fusion.set_pose(0.5, wrong, np.diag([1.0, 1.0, 1.0, 1e-4, 1e-4, 1e-4]), world.flight.velocity(0.5), np.eye(3))
+    trace = run(fusion, world)
+    recovered = next(s.stamp for s, e in zip(trace.states, trace.position_errors, strict=True) if np.linalg.norm(e) < 3)
+    # Not before the fixes have agreed for rival_seconds = 3 s, and not much later.
+    assert 3.0 < recovered < 6.0
+    assert trace.after(10.0).rms < 0.4
+
+
+def test_bad_imu_samples_are_refused_and_counted(world):
+    fusion = new_fusion()
+    reference = run(new_fusion(), world).states[-1]
+    good = world.imu[1000]
+    nothing = np.zeros(3)
+    bad = {
+        "not finite": [
+            ImuSample(good.stamp + 1e-3, np.array([np.nan, 0, 0]), nothing),
+            ImuSample(good.stamp + 1e-3, nothing, np.array([0, np.inf, 0])),
+            ImuSample(float("nan"), nothing, nothing),
+        ],
+        "saturated": [ImuSample(good.stamp + 1e-3, np.array([0, 0, 156.9064]), nothing)],
+        "duplicate": [good],
+        "out of order": [world.imu[995]],
+        "time jump": [ImuSample(good.stamp + 500.0, good.acceleration, good.angular_velocity)],
+    }
+    disturbed = World(seed=2, duration=24.0, rate=100.0)
+    disturbed.imu[1001:1001] = [sample for samples in bad.values() for sample in samples]
+    trace = run(fusion, disturbed)
+    assert fusion.imu_verdicts == {"accepted": 2400, **{reason: len(samples) for reason, samples in bad.items()}}
+    assert fusion.status().imu_samples == 2400
+    assert fusion.status().imu_samples_refused == 7
+    assert trace.states[-1].T_map_base.distance_to(reference.T_map_base) < 1e-6
+
+
+def test_refused_sample_returns_no_state(world):
+    fusion = new_fusion()
+    run(fusion, World(seed=2, duration=5.0, rate=100.0))
+    assert fusion.state() is not None
+    assert fusion.add_imu(ImuSample(5.0, np.full(3, np.nan), np.zeros(3))) is None
+    with pytest.raises(FusionError, match=r"needs \(3,\)"):
+        fusion.add_imu(ImuSample(5.0, np.zeros(2), np.zeros(3)))
+
+
+def test_imu_dropout_of_two_seconds_is_bridged(world):
+    torn = World(seed=2, duration=24.0, rate=100.0)
+    torn.imu = [s for s in torn.imu if not 12.0 < s.stamp < 14.0]
+    fusion = new_fusion()
+    trace = run(fusion, torn)
+    before, after = trace.after(0, 12.0).states[-1], trace.after(14.0).states[0]
+    assert np.linalg.norm(trace.after(14.0).position_errors[0]) < 15.0
+    # The gap must show in the covariance: 3 m/s²/√Hz over 2 s is 4.9 m, and 0.3 rad/s/√Hz is 0.42 rad.
+    assert np.sqrt(after.pose_covariance[0, 0]) > 4.0
+    assert np.sqrt(after.pose_covariance[5, 5]) > 0.3
+    assert np.sqrt(before.pose_covariance[0, 0]) < 0.4
+    assert fusion.status().fixes_refused <= 2
+    assert trace.after(17.0).rms < 0.4
+    e = trace.after(14.0, 14.3).nees(5)
+    assert e.mean() / 6.0 < 2.0
+
+
+def test_imu_silence_beyond_the_limit_resumes_from_the_last_state(world):
+    torn = World(seed=2, duration=24.0, rate=100.0)
+    torn.imu = [s for s in torn.imu if not 12.0 < s.stamp < 17.0]
+    fusion = new_fusion()
+    trace = run(fusion, torn)
+    assert fusion.imu_verdicts["restarted"] == 1
+    assert trace.after(19.0).rms < 0.5
+    gap = trace.after(17.0).states[0]
+    assert gap.stamp < 17.5
+    assert np.sqrt(gap.pose_covariance[0, 0]) > 10.0
+
+
+def test_imu_time_that_goes_back_starts_anew(world):
+    replayed = World(seed=2, duration=24.0, rate=100.0)
+    fusion = new_fusion()
+    run(fusion, replayed)
+    trace = run(fusion, World(seed=2, duration=12.0, rate=100.0))
+    assert fusion.imu_verdicts["restarted"] == 1
+    assert trace.states[-1].stamp == pytest.approx(11.99)
+    assert trace.after(8.0).rms < 0.5
+    assert fusion.status().state is NavigationState.TRACKING
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_solver_exception_rebuilds_the_window_within_one_update(world, monkeypatch, failures):
+    """Once: the retry succeeds with the fixes. Twice in a row: the fixes are given up, the state is not."""
+    fusion = new_fusion()
+    solve, calls = GraphWindow.update, []
+
+    def failing(self, *args, **kwargs):
+        calls.append(0)
+        if 50 <= len(calls) < 50 + failures:
+            raise RuntimeError("IndeterminateLinearSystemException")
+        return solve(self, *args, **kwargs)
+
+    monkeypatch.setattr(GraphWindow, "update", failing)
+    infos = []
+    update = fusion.update
+    monkeypatch.setattr(fusion, "update", lambda: infos.append(update()) or infos[-1])
+    trace = run(fusion, world)
+    rebuilt = [info for info in infos if info.rebuilt]
+    assert len(rebuilt) == fusion.status().graph_rebuilds == 1
+    assert "IndeterminateLinearSystem" in rebuilt[0].rebuilt
+    assert rebuilt[0].solved
+    assert [o.used for o in rebuilt[0].fixes] == [failures == 1]
+    assert np.linalg.norm(trace.after(4.0).position_errors, axis=1).max() < 1.5
+    stamps = np.array([s.stamp for s in trace.states])
+    assert np.diff(stamps).max() == pytest.approx(0.01)
+    assert trace.after(14.0).rms < 0.4
+
+
+def test_gtsam_raises_what_the_rebuild_catches():
+    """The exception of a truly indeterminate system is an Exception in Python, not an abort."""
+    smoother = gtsam.IncrementalFixedLagSmoother(10.0, gtsam.ISAM2Params())
+    graph, values = gtsam.NonlinearFactorGraph(), gtsam.Values()
+    graph.add(gtsam.BetweenFactorPose3(0, 1, gtsam.Pose3(), gtsam.noiseModel.Unit.Create(6)))
+    values.insert(0, gtsam.Pose3())
+    values.insert(1, gtsam.Pose3())
+    with pytest.raises(Exception, match="ndeterminant"):
+        smoother.update(graph, values, {0: 0.0, 1: 0.0})
+
+
+def test_bad_measurements_are_refused_with_a_reason(world):
+    fusion = new_fusion()
+    fix = world.fixes[0]
+    with pytest.raises(FusionError, match="not positive definite"):
+        fusion.add_absolute_pose(1.0, fix.T_map_camera, np.zeros((6, 6)))
+    with pytest.raises(FusionError, match="not finite"):
+        fusion.add_absolute_pose(1.0, fix.T_map_camera, np.full((6, 6), np.nan))
+    with pytest.raises(FusionError, match=r"must be \(6, 6\)"):
+        fusion.add_absolute_pose(1.0, fix.T_map_camera, np.eye(3))
+    with pytest.raises(FusionError, match="stamp"):
+        fusion.add_absolute_pose(float("nan"), fix.T_map_camera, np.eye(6))
+    with pytest.raises(FusionError, match="GPS position"):
+        fusion.add_gps(1.0, [0.0, np.nan, 0.0], np.eye(3))
+
+
+def test_fix_far_in_the_future_is_dropped(world):
+    fusion = new_fusion()
+    run(fusion, World(seed=2, duration=5.0, rate=100.0))
+    fix = world.fix(6.0)
+    give_fix(fusion, Fix(1000.0, 0.0, fix.T_map_camera, fix.covariance))
+    outcomes = fusion.update().fixes
+    assert [(o.used, "ahead of the IMU" in o.reason) for o in outcomes] == [(False, True)]
+    assert fusion.update().fixes == []

@@ -1,0 +1,193 @@
+import json
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from fusion_helpers import FRAME, T_BASE_CAMERA, Trace, World, give_fix, new_fusion, run
+from geo_nav.fusion import Fusion, FusionConfig, FusionError, NavigationState
+from geo_nav.geodesy import LocalFrame
+
+LEVER_ARM = np.array([0.5, 0.2, 0.3])
+
+
+def fly_with_gps(fusion, world, gps_until, poses_from, heading_error=np.radians(3.0), with_velocity=True):
+    """Attitude with a heading error until 1.5 s, GPS 5 Hz late by 0.11 s, then nothing, then absolute poses."""
+    rng = np.random.default_rng(world.seed)
+    turn = Rotation.from_rotvec([0.0, 0.0, heading_error])
+    waiting = [f for f in world.fixes if f.stamp >= poses_from]
+    states, next_gps, next_update = [], 1.0, 0.0
+    for sample in world.imu:
+        t, flight = sample.stamp, world.flight
+        state = fusion.add_imu(sample)
+        if state is not None:
+            states.append(state)
+        if t < 1.5:
+            fusion.add_attitude(t, (turn * flight.rotation(t)).as_matrix())
+        if next_gps <= t < gps_until:
+            s = t - 0.11
+            R = flight.rotation(s).as_matrix()
+            position = flight.position(s) + R @ LEVER_ARM + rng.normal(0.0, 1.0, 3)
+            swing = R @ np.cross(flight.angular_velocity(s), LEVER_ARM)
+            velocity = flight.velocity(s) + swing + rng.normal(0.0, 0.2, 3) if with_velocity else None
+            fusion.add_gps(s, position, np.eye(3), velocity, 0.04 * np.eye(3), LEVER_ARM)
+            next_gps += 0.2
+        while waiting and waiting[0].arrival <= t:
+            give_fix(fusion, waiting.pop(0))
+        if t >= next_update:
+            fusion.update()
+            next_update += 0.1
+    return Trace(states, world.flight)
+
+
+@pytest.mark.parametrize("with_velocity", [True, False])
+def test_start_in_flight_from_gps_with_a_wrong_heading_then_poses(with_velocity):
+    world = World(seed=4, duration=22.0, rate=100.0)
+    fusion = new_fusion()
+    trace = fly_with_gps(fusion, world, 8.0, 10.0, with_velocity=with_velocity)
+    assert trace.states[0].stamp < 1.8
+    # Already at 15 m/s: the velocity comes from the fixes, not from an assumed rest.
+    assert np.linalg.norm(trace.states[0].velocity - world.flight.velocity(trace.states[0].stamp)) < 4.0
+    assert trace.after(3.0, 8.0).rms < 2.5
+    assert trace.after(1.0, 8.0).nees(20).mean() / 6.0 < 1.8
+    settled = trace.after(14.0)
+    assert settled.rms < 0.4
+    assert np.degrees(np.abs(settled.heading_errors).max()) < 0.8
+    assert fusion.status().fixes_refused <= 2
+
+
+def test_gps_without_attitude_waits_and_says_so():
+    world = World(seed=4, duration=3.0, rate=100.0)
+    fusion = new_fusion()
+    for sample in world.imu:
+        fusion.add_imu(sample)
+    for t in (1.0, 1.5, 2.0):
+        fusion.add_gps(t, world.flight.position(t), np.eye(3))
+    fusion.update()
+    status = fusion.status()
+    assert status.state is NavigationState.INITIALIZING
+    assert "no attitude" in status.reason
+    assert fusion.state() is None
+    assert fusion.checkpoint() is None
+
+
+def test_gps_sigma_has_a_floor():
+    """A receiver that claims 1 cm must not pull the state to its metre-level errors."""
+    world = World(seed=4, duration=6.0, rate=100.0)
+    sigmas = []
+    for floor in (0.5, 3.0):
+        fusion = new_fusion(gps_sigma_floor=floor)
+        for sample in world.imu:
+            fusion.add_imu(sample)
+            fusion.add_attitude(sample.stamp, world.flight.rotation(sample.stamp).as_matrix())
+        for t in np.arange(1.0, 2.0, 0.2):
+            fusion.add_gps(t, world.flight.position(t), 1e-4 * np.eye(3))
+        fusion.update()
+        pose, covariance = fusion.pose_at(1.9)
+        sigmas.append(np.sqrt(covariance[0, 0]))
+        assert pose.distance_to(world.flight.pose(1.9)) < 1.5
+    assert 0.2 < sigmas[0] < 0.8
+    assert sigmas[1] / sigmas[0] > 2.0
+
+
+def test_states_follow_the_fixes_with_reasons():
+    world = World(seed=5, duration=20.0, rate=100.0)
+    fusion = new_fusion(coasting_after=2.0, lost_after=6.0)
+    assert fusion.status().state is NavigationState.INITIALIZING
+    assert "IMU" in fusion.status().reason
+    seen, next_update = [], 0.0
+    waiting = [f for f in world.fixes if f.stamp < 6.0 or f.stamp > 16.0]
+    for sample in world.imu:
+        fusion.add_imu(sample)
+        while waiting and waiting[0].arrival <= sample.stamp:
+            give_fix(fusion, waiting.pop(0))
+        if sample.stamp >= next_update:
+            fusion.update()
+            next_update += 0.1
+            status = fusion.status()
+            if not seen or seen[-1][1] is not status.state:
+                seen.append((sample.stamp, status.state, status.reason))
+    assert [s for _, s, _ in seen] == [
+        NavigationState.INITIALIZING,
+        NavigationState.TRACKING,
+        NavigationState.COASTING,
+        NavigationState.LOST,
+        NavigationState.TRACKING,
+    ]
+    times = [t for t, _, _ in seen]
+    assert times[2] == pytest.approx(5.9 + 2.0, abs=0.25)
+    assert times[3] == pytest.approx(5.9 + 6.0, abs=0.25)
+    assert times[4] == pytest.approx(16.4, abs=0.3)
+    assert "limit 6 s" in seen[3][2]
+    status = fusion.status()
+    assert 0.05 < status.horizontal_sigma < 0.5
+    assert 0.001 < status.heading_sigma < 0.02
+    assert fusion.status(now=30.0).state is NavigationState.COASTING or fusion.status(now=30.0).state.value == 3
+    assert "no IMU for 10.0 s" in fusion.status(now=30.0).reason
+
+
+def test_relocalizing_while_fixes_contradict_a_lost_state():
+    world = World(seed=5, duration=4.0, rate=100.0)
+    fusion = new_fusion(lost_sigma=0.5)
+    fusion.set_pose(0.2, world.flight.pose(0.2), np.eye(6) * 1e-2, world.flight.velocity(0.2), np.eye(3))
+    run(fusion, world, [])
+    assert fusion.status().state is NavigationState.LOST
+    assert "limit 0.5 m" in fusion.status().reason
+    fusion.add_absolute_pose(3.5, world.fix(3.5, [300.0, 0.0, 0.0]).T_map_camera, np.eye(6) * 1e-2)
+    fusion.update()
+    assert fusion.status().state is NavigationState.RELOCALIZING
+
+
+def kill_and_restore(silence, **changes):
+    world = World(seed=5, duration=26.0, rate=100.0)
+    first = World(seed=5, duration=12.0, rate=100.0)
+    killed = new_fusion()
+    run(killed, first)
+    checkpoint = json.loads(json.dumps(killed.checkpoint()))
+    fusion = new_fusion(**changes)
+    fusion.restore(checkpoint)
+    begin = 12.0 + silence
+    return fusion, run(fusion, world, [f for f in world.fixes if f.stamp > begin + 1.0], start=begin), begin
+
+
+def test_checkpoint_carries_over_a_kill():
+    fusion, trace, begin = kill_and_restore(3.0)
+    first = trace.states[0]
+    assert first.stamp < begin + 0.1
+    # 3 s without IMU at 15 m/s: the vehicle is not where it was, and the covariance knows how little is known.
+    error = np.linalg.norm(trace.position_errors[0])
+    assert error < 3.0 * np.sqrt(np.trace(first.pose_covariance[:3, :3]))
+    assert 5.0 < np.sqrt(first.pose_covariance[0, 0]) < 40.0
+    used_at = next(f for f in World(seed=5, duration=26.0, rate=100.0).fixes if f.stamp > begin + 1.0).arrival
+    assert np.linalg.norm(trace.after(used_at + 0.3).position_errors[0]) < 1.5
+    assert trace.after(begin + 5.0).rms < 0.4
+    assert fusion.status().state is NavigationState.TRACKING
+    assert fusion.status().fixes_refused <= 1
+
+
+def test_checkpoint_too_old_is_refused_and_fixes_start_anew():
+    fusion, trace, begin = kill_and_restore(4.0, checkpoint_max_age=3.0)
+    assert trace.states[0].stamp > begin + 1.0
+    assert trace.after(begin + 5.0).rms < 0.4
+    fusion = new_fusion(checkpoint_max_age=3.0)
+    old = new_fusion()
+    run(old, World(seed=5, duration=3.0, rate=100.0))
+    fusion.restore(old.checkpoint())
+    fusion.add_imu(World(seed=5, duration=8.0, rate=100.0).imu[-1])
+    fusion.update()
+    assert fusion.status().state is NavigationState.INITIALIZING
+    assert "the checkpoint is refused" in fusion.status().reason
+
+
+def test_damaged_or_foreign_checkpoint_is_refused():
+    fusion = new_fusion()
+    run(fusion, World(seed=5, duration=3.0, rate=100.0))
+    good = fusion.checkpoint()
+    for damage in ({"covariance": [[1.0]]}, {"position": [0.0, float("nan"), 0.0]}, {"quaternion_xyzw": None}):
+        with pytest.raises(FusionError):
+            new_fusion().restore({**good, **damage})
+    with pytest.raises(FusionError, match="damaged"):
+        new_fusion().restore({"version": 1})
+    with pytest.raises(FusionError, match="datum"):
+        Fusion(FusionConfig(), LocalFrame(48.0, 8.5, 450.0), T_BASE_CAMERA).restore(good)
+    assert good["datum"] == [FRAME.latitude, FRAME.longitude, FRAME.height]
