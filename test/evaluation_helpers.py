@@ -7,6 +7,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.spatial.transform import Rotation
+
 from geo_nav.evaluation.messages import (
     BagWriter,
     camera_info,
@@ -21,7 +23,6 @@ from geo_nav.evaluation.messages import (
 )
 from geo_nav.geodesy import LocalFrame, Pose
 from geo_nav.rendering import Camera
-from scipy.spatial.transform import Rotation
 
 EPOCH = 1_700_000_000.0
 CUT = 10.0

@@ -83,22 +83,30 @@ class World:
         c, n, dt = CONFIG, len(self.stamps), 1.0 / self.rate
         model = ImuModel(c, FRAME)
         k = self.noise
-        bias_a = self.rng.normal(0, 0.1 * k, 3) + np.cumsum(
-            self.rng.normal(0, c.accelerometer_bias_walk * np.sqrt(dt) * k, (n, 3)), axis=0
+        # A stream for each, so that a shorter world of the same seed is the beginning of a longer one.
+        walk_a, walk_g, white_a, white_g = (
+            np.random.default_rng([self.seed, i]).normal(0, k, (n, 3)) for i in range(4)
         )
-        bias_g = self.rng.normal(0, 0.01 * k, 3) + np.cumsum(
-            self.rng.normal(0, c.gyroscope_bias_walk * np.sqrt(dt) * k, (n, 3)), axis=0
+        self.accelerometer_bias = self.rng.normal(0, 0.1 * k, 3) + np.cumsum(
+            walk_a * c.accelerometer_bias_walk * np.sqrt(dt), axis=0
         )
-        self.accelerometer_bias, self.gyroscope_bias = bias_a, bias_g
-        noise_a = self.rng.normal(0, c.accelerometer_noise / np.sqrt(dt) * k, (n, 3))
-        noise_g = self.rng.normal(0, c.gyroscope_noise / np.sqrt(dt) * k, (n, 3))
+        self.gyroscope_bias = self.rng.normal(0, 0.01 * k, 3) + np.cumsum(
+            walk_g * c.gyroscope_bias_walk * np.sqrt(dt), axis=0
+        )
+        noise_a = white_a * c.accelerometer_noise / np.sqrt(dt)
+        noise_g = white_g * c.gyroscope_noise / np.sqrt(dt)
         to_body = self.flight.rotation(self.stamps).inv()
         positions = self.flight.position(self.stamps)
         # Gravity turns by 0.03 mrad over the flight's 200 m; one value every second is exact enough.
         gravity = np.repeat([model.gravity(p) for p in positions[:: round(self.rate)]], round(self.rate), axis=0)[:n]
         coriolis = 2.0 * np.cross(model.earth_rate(), self.flight.velocity(self.stamps))
-        force = to_body.apply(self.flight.acceleration(self.stamps) + coriolis - gravity) + bias_a + noise_a
-        rate = self.flight.angular_velocity(self.stamps) + to_body.apply(model.earth_rate()) + bias_g + noise_g
+        force = (
+            to_body.apply(self.flight.acceleration(self.stamps) + coriolis - gravity)
+            + self.accelerometer_bias
+            + noise_a
+        )
+        rate = self.flight.angular_velocity(self.stamps) + to_body.apply(model.earth_rate())
+        rate += self.gyroscope_bias + noise_g
         return [ImuSample(float(t), f, w) for t, f, w in zip(self.stamps, force, rate, strict=True)]
 
     def _fixes(self) -> list[Fix]:

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
+
 from geo_nav.evaluation import EvaluationError
 from geo_nav.evaluation.dead_reckoning import StartState, integrate_imu
-from scipy.spatial.transform import Rotation
 
 GRAVITY = np.array([0.0, 0.0, -9.81])
 STILL = np.array([0.0, 0.0, 0.0, 1.0])

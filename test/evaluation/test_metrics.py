@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
+
 from geo_nav.evaluation import EvaluationError
 from geo_nav.evaluation.metrics import consistency, error_statistics, pose_errors
 from geo_nav.evaluation.trajectory import TimedPoses
-from scipy.spatial.transform import Rotation
 
 
 def random_path(seed: int, count: int = 300) -> TimedPoses:
@@ -22,7 +23,9 @@ def perturbed(path: TimedPoses, seed: int, metres: float, radians: float) -> Tim
 
 def test_statistics_of_a_hand_made_error():
     stamps = np.arange(4.0)
-    truth = TimedPoses(stamps, np.column_stack([stamps * 250.0, 0 * stamps, 0 * stamps]), np.tile([0, 0, 0, 1.0], (4, 1)))
+    truth = TimedPoses(
+        stamps, np.column_stack([stamps * 250.0, 0 * stamps, 0 * stamps]), np.tile([0, 0, 0, 1.0], (4, 1))
+    )
     errors = np.array([[3.0, 4.0, 0.0], [0, 0, 0], [0, 0, -2.0], [0, 3.0, 4.0]])
     turned = Rotation.from_rotvec(np.radians([[0, 0, d] for d in (10.0, 0.0, 0.0, -10.0)])).as_quat()
     s = error_statistics(pose_errors(TimedPoses(stamps, truth.positions + errors, turned), truth))

@@ -6,11 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner
+
 from evaluation_helpers import CUT, EPOCH, RADIUS, SPEED, T_BASE_CAMERA, write_run
+from geo_nav.commands.report import report
 from geo_nav.evaluation import EvaluationConfig, EvaluationError, evaluate_run, print_table, summary, write_report
 from geo_nav.evaluation.bag import read_run
 from geo_nav.evaluation.evaluate import evaluate_recording
-from rich.console import Console
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +69,7 @@ def test_counts_of_fixes(evaluation):
     assert f.false_fixes == 0
     assert f.longest_gap_s == pytest.approx(0.6, abs=1e-6)
     assert f.latency_s_median == pytest.approx(0.3, abs=1e-6)
+    assert summary(evaluation)["fix_age_s_median"] == pytest.approx(0.4, abs=1e-6)
     # errors are normal with 0.3 m an axis, and that is what their covariance says
     assert f.median_error_m == pytest.approx(0.3 * 1.538, rel=0.15)
     assert f.stage_ms_median["match"] == pytest.approx(0.7 * f.registration_ms_median, rel=1e-5)
@@ -156,6 +161,19 @@ def test_a_site_that_is_gone_does_not_take_the_report_with_it(tmp_path):
     html = write_report(evaluate_run(run), tmp_path).read_text()
     assert "The model is not shown" in html
     assert "gone" in html
+
+
+def test_the_command_writes_where_it_is_told(run_dir, tmp_path):
+    app = typer.Typer()
+    app.command()(report)
+    shown = CliRunner().invoke(
+        app, [str(run_dir), "--out", str(tmp_path / "o"), "--json", "--false-fix-distance", "0.3"]
+    )
+    assert shown.exit_code == 0, shown.output
+    numbers = json.loads(shown.output)
+    assert numbers == json.loads((tmp_path / "o" / "summary.json").read_text())
+    # an error of 0.3 m an axis lies beyond 0.3 m in all with a probability of 80 %
+    assert 50 <= numbers["false_fixes"] < 90
 
 
 def test_says_what_is_missing(run_dir, tmp_path):

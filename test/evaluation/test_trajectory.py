@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
+
 from geo_nav.evaluation import EvaluationError
 from geo_nav.evaluation.trajectory import TimedPoses, read_tum, sorted_unique, write_tum
-from scipy.spatial.transform import Rotation
 
 
 def line(stamps) -> TimedPoses:

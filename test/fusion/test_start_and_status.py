@@ -11,10 +11,10 @@ from geo_nav.geodesy import LocalFrame
 LEVER_ARM = np.array([0.5, 0.2, 0.3])
 
 
-def fly_with_gps(fusion, world, gps_until, poses_from, heading_error=np.radians(3.0), with_velocity=True):
-    """Attitude with a heading error until 1.5 s, GPS 5 Hz late by 0.11 s, then nothing, then absolute poses."""
+def fly_with_gps(fusion, world, gps_until, poses_from, with_velocity=True):
+    """Attitude with 3° of heading error until 2.5 s, GPS 5 Hz late by 0.11 s, then nothing, then absolute poses."""
     rng = np.random.default_rng(world.seed)
-    turn = Rotation.from_rotvec([0.0, 0.0, heading_error])
+    turn = Rotation.from_rotvec([0.0, 0.0, np.radians(3.0)])
     waiting = [f for f in world.fixes if f.stamp >= poses_from]
     states, next_gps, next_update = [], 1.0, 0.0
     for sample in world.imu:
@@ -22,7 +22,7 @@ def fly_with_gps(fusion, world, gps_until, poses_from, heading_error=np.radians(
         state = fusion.add_imu(sample)
         if state is not None:
             states.append(state)
-        if t < 1.5:
+        if t < 2.5:
             fusion.add_attitude(t, (turn * flight.rotation(t)).as_matrix())
         if next_gps <= t < gps_until:
             s = t - 0.11
@@ -45,7 +45,7 @@ def test_start_in_flight_from_gps_with_a_wrong_heading_then_poses(with_velocity)
     world = World(seed=4, duration=22.0, rate=100.0)
     fusion = new_fusion()
     trace = fly_with_gps(fusion, world, 8.0, 10.0, with_velocity=with_velocity)
-    assert trace.states[0].stamp < 1.8
+    assert trace.states[0].stamp < 2.4
     # Already at 15 m/s: the velocity comes from the fixes, not from an assumed rest.
     assert np.linalg.norm(trace.states[0].velocity - world.flight.velocity(trace.states[0].stamp)) < 4.0
     assert trace.after(3.0, 8.0).rms < 2.5
@@ -71,6 +71,26 @@ def test_gps_without_attitude_waits_and_says_so():
     assert fusion.checkpoint() is None
 
 
+def test_start_from_two_cameras_and_an_attitude_microseconds_apart():
+    """No IMU factor may span 10 µs: its covariance would be next to nothing."""
+    world = World(seed=4, duration=3.0, rate=100.0)
+    for kind in ("poses", "gps"):
+        fusion = new_fusion()
+        for sample in world.imu:
+            fusion.add_imu(sample)
+        fusion.add_attitude(2.00001, world.flight.rotation(2.00001).as_matrix())
+        for t in (1.0, 1.5, 2.0, 2.5):
+            for stamp in (t, t + 1e-5):
+                if kind == "poses":
+                    give_fix(fusion, world.fix(stamp))
+                else:
+                    fusion.add_gps(stamp, world.flight.position(stamp), np.eye(3), world.flight.velocity(stamp))
+        assert fusion.update().started == "started from 4 fixes"
+        state = fusion.state()
+        assert state.T_map_base.distance_to(world.flight.pose(state.stamp)) < 3.0
+        assert np.linalg.norm(state.velocity - world.flight.velocity(state.stamp)) < 2.0
+
+
 def test_gps_sigma_has_a_floor():
     """A receiver that claims 1 cm must not pull the state to its metre-level errors."""
     world = World(seed=4, duration=6.0, rate=100.0)
@@ -80,14 +100,38 @@ def test_gps_sigma_has_a_floor():
         for sample in world.imu:
             fusion.add_imu(sample)
             fusion.add_attitude(sample.stamp, world.flight.rotation(sample.stamp).as_matrix())
-        for t in np.arange(1.0, 2.0, 0.2):
+        for t in np.arange(2.0, 3.1, 0.2):
             fusion.add_gps(t, world.flight.position(t), 1e-4 * np.eye(3))
         fusion.update()
-        pose, covariance = fusion.pose_at(1.9)
+        pose, covariance = fusion.pose_at(3.1)
         sigmas.append(np.sqrt(covariance[0, 0]))
-        assert pose.distance_to(world.flight.pose(1.9)) < 1.5
+        assert pose.distance_to(world.flight.pose(3.1)) < 1.5
     assert 0.2 < sigmas[0] < 0.8
     assert sigmas[1] / sigmas[0] > 2.0
+
+
+def test_correlated_gps_does_not_make_the_state_overconfident():
+    """The same 2 m offset in every fix: averaging many must not make the state surer than its error."""
+    world = World(seed=6, duration=11.0, rate=100.0)
+    sigmas = []
+    for tau in (0.0, 2.0):
+        fusion, next_fix, next_update = new_fusion(gps_correlation_time=tau), 1.0, 0.0
+        for sample in world.imu:
+            fusion.add_imu(sample)
+            if sample.stamp < 3.0:
+                fusion.add_attitude(sample.stamp, world.flight.rotation(sample.stamp).as_matrix())
+            if sample.stamp >= next_fix:
+                position = world.flight.position(sample.stamp) + np.array([1.5, -1.2, 0.5])
+                fusion.add_gps(sample.stamp, position, 4.0 * np.eye(3))
+                next_fix += 0.2
+            if sample.stamp >= next_update:
+                fusion.update()
+                next_update += 0.1
+        sigmas.append(fusion.status().horizontal_sigma)
+        assert fusion.status().fixes_refused == 0
+    # The offset is 1.9 m: taken as independent, the fixes promise more than they hold.
+    assert sigmas[0] < 1.3
+    assert 1.9 < sigmas[1] < 6.0
 
 
 def test_states_follow_the_fixes_with_reasons():

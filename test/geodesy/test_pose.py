@@ -31,7 +31,7 @@ def test_interpolation_is_halfway():
 
 def test_error_vector_is_about_the_fixed_axes():
     small = Rotation.from_rotvec([0.001, 0.002, -0.003])
-    truth = Pose(small.as_matrix() @ T_a_b.rotation, [*T_a_b.translation, 0.1, 0.2, 0.3])
+    truth = Pose(small.as_matrix() @ T_a_b.rotation, T_a_b.translation + np.array([0.1, 0.2, 0.3]))
     assert error_vector(T_a_b, truth) == pytest.approx([0.1, 0.2, 0.3, 0.001, 0.002, -0.003])
 
 

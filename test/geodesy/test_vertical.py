@@ -35,7 +35,7 @@ def test_the_ellipsoid_has_no_undulation_and_keeps_the_shape():
 
 
 def test_an_unknown_datum_is_named_with_what_may_be_given():
-    with pytest.raises(GeodesyError, match="navd88.*ellipsoid, egm96, egm2008"):
+    with pytest.raises(GeodesyError, match=r"navd88.*ellipsoid, egm96, egm2008"):
         geoid_undulation(50.0, 8.0, "navd88")
 
 

@@ -19,8 +19,8 @@ def site(tmp_path_factory):
     rng = np.random.default_rng(5)
     dem = dem_heights()
     dem[25:32, 35:45] += 9.0
-    noise = rng.integers(0, 256, (3, 60, 80), dtype=np.uint8)
-    ortho = np.repeat(np.repeat(noise, 4, axis=1), 4, axis=2)
+    noise = rng.integers(0, 256, (3, 30, 40), dtype=np.uint8)
+    ortho = np.repeat(np.repeat(noise, 8, axis=1), 8, axis=2)
     return load_site(write_site(tmp_path_factory.mktemp("site"), dem=dem, ortho=ortho), SiteConfig(tile_cells=16))
 
 

@@ -71,7 +71,7 @@ def test_depth_of_a_sloped_plane(backend, heading, pitch, roll):
     hit = position + depth[:, None] * rays
     inside = ((np.abs(hit[:, :2]) < SIDE / 2 - 0.5).all(axis=1) & (depth > 0)).reshape(view.depth.shape)
     outside = ((np.abs(hit[:, :2]) > SIDE / 2 + 0.5).any(axis=1) | (depth < 0)).reshape(view.depth.shape)
-    assert inside.mean() > 0.2
+    assert inside.mean() > 0.15
     assert np.abs(view.depth[inside] - depth.reshape(view.depth.shape)[inside]).max() < 1e-3
     assert not view.depth[outside].any()
     assert not view.image[outside].any()
@@ -142,7 +142,7 @@ def test_a_texture_repeats_outside_its_first_period(backend):
     view = render(model, backend, camera_pose([0.0, 0.0, 100.0], 0.0, -np.pi / 2))
     # 300 px = 100 m: a period is 25 m = 75 px; the centre of each half, east of the principal point.
     row = view.image[100, np.round(150.3 + np.array([-56, -19, 19, 56])).astype(int), 0]
-    assert row.tolist() == [255, 255, 0, 255] or row.tolist() == [0, 255, 0, 255]
+    assert row.tolist() == [0, 255, 0, 255]
 
 
 def test_a_pattern_far_finer_than_the_pixels_becomes_grey(backend):

@@ -132,7 +132,7 @@ def test_a_missing_material_library_is_named(tmp_path):
 def test_a_missing_gltf_texture_is_named(tmp_path):
     (tmp_path / "a.gltf").write_text('{"asset": {"version": "2.0"}, "images": [{"uri": "roof%20tiles.png"}]}')
     site = write_descriptor(tmp_path, [{"kind": "mesh", "file": "a.gltf", "crs": "enu"}], datum=DATUM)
-    with pytest.raises(SiteError, match="roof tiles.png"):
+    with pytest.raises(SiteError, match=r"roof tiles\.png"):
         load_site(site)
 
 

@@ -230,7 +230,7 @@ def test_a_truncated_file_is_an_error(tmp_path):
     folder = write_site(tmp_path)
     content = (folder / "ortho.tif").read_bytes()
     (folder / "ortho.tif").write_bytes(content[: len(content) // 2])
-    with pytest.raises(SiteError, match="ortho.tif"):
+    with pytest.raises(SiteError, match=r"ortho\.tif"):
         load_site(folder)
 
 

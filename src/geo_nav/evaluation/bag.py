@@ -40,7 +40,8 @@ _BY_TYPE = {
 def read_run(run_dir: Path, info: Path | None = None) -> Recording:
     """Reads ``run_dir/bag`` and what is known about the run.
 
-    The IMU's, the GPS's and the camera's topics may have any name outside `/geo_nav`; they are found by their type.
+    The IMU's, the GPS's and the camera's topics may have any name outside `/geo_nav`; they are found by their type
+    (of several, the one with the most messages).
 
     Args:
         run_dir: folder of the run.
@@ -83,20 +84,26 @@ def _read_messages(path: Path) -> dict[str, Messages]:
     out: dict[str, Messages] = defaultdict(list)
     try:
         with AnyReader([path], default_typestore=typestore()) as reader:
-            keys = {c.id: _key(c.topic, c.msgtype) for c in reader.connections}
-            wanted = [c for c in reader.connections if keys[c.id]]
+            keys = _keys(reader)
+            wanted = [c for c in reader.connections if c.topic in keys]
             # An empty list would mean "all" to rosbags.
             for connection, received, data in reader.messages(wanted) if wanted else ():
-                out[keys[connection.id]].append((received * 1e-9, reader.deserialize(data, connection.msgtype)))
+                out[keys[connection.topic]].append((received * 1e-9, reader.deserialize(data, connection.msgtype)))
     except (AnyReaderError, OSError) as error:
         raise EvaluationError(f"the bag {path} cannot be read (was its recording cut off?): {error}") from error
     return out
 
 
-def _key(topic: str, msgtype: str) -> str:
-    if topic in _NAMED:
-        return topic
-    return "" if topic.startswith("/geo_nav/") else _BY_TYPE.get(msgtype, "")
+def _keys(reader: AnyReader) -> dict[str, str]:
+    """What each topic that is read is to us; of several sensors of a type, the one with the most messages counts."""
+    keys = {topic: topic for topic in reader.topics if topic in _NAMED}
+    for kind, key in _BY_TYPE.items():
+        counts = {
+            t: i.msgcount for t, i in reader.topics.items() if i.msgtype == kind and not t.startswith("/geo_nav/")
+        }
+        if counts:
+            keys[max(counts, key=lambda topic: counts[topic])] = key
+    return keys
 
 
 def _stamp(message: Any) -> float:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linprog
-from scipy.sparse import diags_array, eye_array, hstack, vstack
 
 from geo_nav.evaluation.errors import EvaluationError
 
@@ -58,18 +57,16 @@ def exposure_times(tags: npt.ArrayLike) -> Array:
     n = len(t)
     if n < 3:
         return t + 0.5
-    second = diags_array([np.ones(n - 2), np.full(n - 2, -2.0), np.ones(n - 2)], offsets=[0, 1, 2], shape=(n - 2, n))
-    first = diags_array([np.ones(n - 1), -np.ones(n - 1)], offsets=[0, 1], shape=(n - 1, n))
-    slack = eye_array(n - 2)
-    # Minimise sum(s) with |second difference| <= s and spacing >= the least; t is counted from the first tag.
-    constraints = vstack(
-        [hstack([second, -slack]), hstack([-second, -slack]), hstack([first, np.zeros((n - 1, n - 2))])]
-    )
-    bounds = [*((tag - t[0], tag - t[0] + 1.0) for tag in t), *((0.0, None) for _ in range(n - 2))]
+    steps = np.diff(np.eye(n), axis=0)
+    changes = np.diff(steps, axis=0)
+    slack = np.eye(n - 2)
+    # Unknowns: the times since the first tag, and for each change of the interval a bound of its size to minimise.
+    constraints = np.block([[changes, -slack], [-changes, -slack], [-steps, np.zeros((n - 1, n - 2))]])
     limits = np.concatenate([np.zeros(2 * (n - 2)), np.full(n - 1, -_LEAST_SPACING)])
+    bounds = [*((float(tag), float(tag) + 1.0) for tag in t - t[0]), *((0.0, np.inf) for _ in range(n - 2))]
     cost = np.concatenate([np.zeros(n), np.ones(n - 2)])
-    solution = linprog(cost, A_ub=constraints.tocsr(), b_ub=limits, bounds=bounds, method="highs")
-    if not solution.success:
+    solution = linprog(cost, A_ub=constraints, b_ub=limits, bounds=bounds, method="highs")
+    if solution.x is None:
         raise EvaluationError(f"more photographs share a second than fit into it: {solution.message}")
     times: Array = solution.x[:n] + t[0]
     return times

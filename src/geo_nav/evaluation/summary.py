@@ -8,11 +8,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
 from geo_nav.evaluation.evaluate import RunEvaluation
+from geo_nav.evaluation.fixes import quantile
 from geo_nav.evaluation.metrics import ErrorStatistics
+
+Array = npt.NDArray[np.float64]
 
 _MISSING = "–"
 
@@ -47,6 +52,8 @@ def summary(evaluation: RunEvaluation) -> dict[str, Any]:
         "fix_inliers_median": f.inliers_median,
         "fix_longest_gap_s": f.longest_gap_s,
         "fix_latency_s_median": f.latency_s_median,
+        "fix_age_s_median": quantile(_fix_ages(evaluation), 0.5),
+        "fix_age_s_max": quantile(_fix_ages(evaluation), 1.0),
         "registration_ms_median": f.registration_ms_median,
         "registration_ms_p90": f.registration_ms_p90,
         "registration_stage_ms_median": f.stage_ms_median,
@@ -92,7 +99,7 @@ def work_rows(evaluation: RunEvaluation) -> list[tuple[str, str]]:
     """Label and value of what the registration and the nodes did."""
     f, t = evaluation.fix_statistics, evaluation.timing
     gates = ", ".join(f"{count} {gate.replace('_', ' ')}" for gate, count in f.rejected_by_gate.items())
-    status = evaluation.recording.status
+    status, ages = evaluation.recording.status, _fix_ages(evaluation)
     share = "" if math.isnan(f.registered_share) else f" ({f.registered_share:.0%})"
     return [
         ("fixes accepted", f"{f.accepted} of {f.camera_frames} frames sent{share}"),
@@ -100,6 +107,10 @@ def work_rows(evaluation: RunEvaluation) -> list[tuple[str, str]]:
         (f"false fixes (accepted, off by > {evaluation.config.false_fix_distance:g} m)", f"{f.false_fixes}"),
         ("error of accepted fixes", f"median {number(f.median_error_m, 'm')}, greatest {number(f.max_error_m, 'm')}"),
         ("longest time without a fix", number(f.longest_gap_s, "s")),
+        (
+            "age of the last fix used",
+            f"median {number(quantile(ages, 0.5), 's')}, greatest {number(quantile(ages, 1.0), 's')}",
+        ),
         ("fixes refused by the graph, too old", f"{status.refused}, {status.too_old}"),
         (
             "registration",
@@ -174,6 +185,14 @@ def _statistics(statistics: ErrorStatistics | None) -> dict[str, Any]:
 
 def _matcher(evaluation: RunEvaluation) -> str:
     return next((s.fix.matcher for s in evaluation.fixes if s.fix.matcher), "")
+
+
+def _fix_ages(evaluation: RunEvaluation) -> Array:
+    """(N,) age of the last fix that fusion had used, at every status of the outage, s."""
+    status = evaluation.recording.status
+    inside = (status.stamps >= evaluation.begin) & (status.stamps <= evaluation.end)
+    ages = status.seconds_since_fix[inside]
+    return ages[np.isfinite(ages)]
 
 
 def _without_nan(value: Any) -> Any:

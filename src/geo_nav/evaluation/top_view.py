@@ -56,18 +56,15 @@ def top_view(site: SiteModel, low: Array, high: Array, width: int = 1400, backgr
     columns, rows = (max(1, int(np.ceil(s / pixel))) for s in span)
     top = np.full(rows * columns, -np.inf)
     colour = np.full((rows * columns, 3), background, np.uint8)
-    rng = np.random.default_rng(0)
     for tile in site.tiles:
-        _splat(tile, np.asarray(low, dtype=np.float64), pixel, (rows, columns), top, colour, rng)
+        _splat(tile, np.asarray(low, dtype=np.float64), pixel, (rows, columns), top, colour)
     covered = np.isfinite(top).reshape(rows, columns)
     image, covered = _close_gaps(colour.reshape(rows, columns, 3), covered)
     extent = (float(low[0]), float(low[0]) + columns * pixel, float(low[1]), float(low[1]) + rows * pixel)
     return TopView(image[::-1], extent, covered[::-1])
 
 
-def _splat(
-    tile: SiteTile, low: Array, pixel: float, size: tuple[int, int], top: Array, colour: Image, rng: np.random.Generator
-) -> None:
+def _splat(tile: SiteTile, low: Array, pixel: float, size: tuple[int, int], top: Array, colour: Image) -> None:
     """Draws one tile's samples into the flat z-buffer ``top`` and ``colour``; row 0 is the southernmost."""
     corners = tile.vertices[tile.faces].astype(np.float64)
     flat = (corners[:, :, :2] - low) / pixel
@@ -78,10 +75,9 @@ def _splat(
     a, b = flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]
     area = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) / 2.0
     share = min(1.0, _MAX_SAMPLES / max(float(area.sum()) * _SAMPLES_PER_PIXEL, 1.0))
-    count = rng.poisson(area * _SAMPLES_PER_PIXEL * share)
-    count[area > 0] = np.maximum(count[area > 0], 1)
+    count = np.ceil(area * _SAMPLES_PER_PIXEL * share).astype(np.int64)
     triangle = np.repeat(np.arange(len(count)), count)
-    weights = _barycentric(rng, len(triangle))
+    weights = _barycentric(count)
     xy = np.einsum("nk,nkd->nd", weights, flat[triangle])
     height = np.einsum("nk,nk->n", weights, corners[triangle, :, 2])
     coordinates = np.einsum("nk,nkd->nd", weights, uv[triangle])
@@ -97,10 +93,15 @@ def _splat(
     colour[index[highest]] = _texels(tile, coordinates[highest], pixel, corners, uv)
 
 
-def _barycentric(rng: np.random.Generator, count: int) -> Array:
-    """(count, 3) weights, uniform over a triangle."""
-    r, s = np.sqrt(rng.random(count)), rng.random(count)
-    return np.column_stack([1.0 - r, r * (1.0 - s), r * s])
+def _barycentric(count: npt.NDArray[np.int64]) -> Array:
+    """(sum of count, 3) weights, ``count[k]`` of them spread evenly over triangle k (Roberts' R2 sequence, folded)."""
+    first = np.repeat(np.cumsum(count) - count, count)
+    k = np.arange(len(first)) - first
+    # 1 / g and 1 / g², where g³ = g + 1.
+    r, s = (0.5 + k * 0.7548776662466927) % 1.0, (0.5 + k * 0.5698402909980532) % 1.0
+    beyond = r + s > 1.0
+    r, s = np.where(beyond, 1.0 - r, r), np.where(beyond, 1.0 - s, s)
+    return np.column_stack([1.0 - r - s, r, s])
 
 
 def _texels(tile: SiteTile, uv: Array, pixel: float, corners: Array, corner_uv: Array) -> Image:
@@ -121,7 +122,7 @@ def _texels(tile: SiteTile, uv: Array, pixel: float, corners: Array, corner_uv: 
 
 
 def _close_gaps(image: Image, covered: npt.NDArray[np.bool_]) -> tuple[Image, npt.NDArray[np.bool_]]:
-    """Fills the few pixels that chance left without a sample from their neighbours."""
+    """Fills the few pixels that were left without a sample from their neighbours."""
     kernel = np.ones((3, 3), np.uint8)
     closed = cv2.morphologyEx(covered.astype(np.uint8), cv2.MORPH_CLOSE, kernel).astype(bool)
     holes = closed & ~covered

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -64,7 +64,8 @@ class Bootstrap:
             least: so many fixes must agree.
             span: over so many seconds.
         """
-        used = sorted(fixes, key=lambda m: m.stamp)
+        used = self._spaced(fixes)
+        attitude = self._snapped(attitude, used)
         for final in (False, True):
             if len(used) < least or used[-1].stamp - used[0].stamp < span:
                 return None
@@ -76,6 +77,24 @@ class Bootstrap:
                 return Start(solution[-1], used) if len(agreeing) == len(used) else None
             used = agreeing
         return None
+
+    def _spaced(self, fixes: Sequence[Measurement]) -> list[Measurement]:
+        """In order of time, without those that follow another too closely for an IMU factor of their own."""
+        spaced: list[Measurement] = []
+        for fix in sorted(fixes, key=lambda m: m.stamp):
+            if not spaced or fix.stamp - spaced[-1].stamp >= self._config.min_state_spacing:
+                spaced.append(fix)
+        return spaced
+
+    def _snapped(self, attitude: Attitude | None, fixes: Sequence[Measurement]) -> Attitude | None:
+        """The attitude brought to the stamp of the fix beside it, if one is too close for an IMU factor in between."""
+        if attitude is None or not fixes:
+            return attitude
+        nearest = min((m.stamp for m in fixes), key=lambda stamp: abs(stamp - attitude.stamp))
+        if abs(nearest - attitude.stamp) >= self._config.min_state_spacing:
+            return attitude
+        turn = self._turn(attitude.stamp, nearest).matrix()
+        return replace(attitude, stamp=nearest, rotation=attitude.rotation @ turn)
 
     def _agrees(self, measurement: Measurement, belief: Belief) -> bool:
         """Whether a fix's residual is within the gate by its own covariance."""

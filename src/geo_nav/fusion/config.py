@@ -57,13 +57,21 @@ class FusionConfig(BaseModel):
 
     start_fixes: int = Field(3, description="absolute poses that must agree for a start", ge=2)
     start_gps_fixes: int = Field(3, description="GPS fixes for a start (with an attitude)", ge=2)
-    start_seconds: float = Field(0.3, description="time that the fixes of a start must span, s", gt=0)
+    start_seconds: float = Field(0.3, description="time that the absolute poses of a start must span, s", gt=0)
+    start_gps_seconds: float = Field(1.0, description="time that the GPS fixes of a start must span, s", gt=0)
     start_window: float = Field(5.0, description="older fixes are not used for a start, s", gt=0)
     start_tilt_sigma: float = Field(0.05, description="1 sigma of an attitude's roll and pitch if not given, rad", gt=0)
     start_heading_sigma: float = Field(0.15, description="1 sigma of an attitude's heading if not given, rad", gt=0)
     start_velocity_sigma: float = Field(20.0, description="1 sigma of the velocity if not given, m/s", gt=0)
     gps_sigma_floor: float = Field(0.5, description="least 1 sigma of a GPS position axis, m", gt=0)
     gps_velocity_sigma: float = Field(0.5, description="1 sigma of a GPS velocity axis if not given, m/s", gt=0)
+
+    gps_correlation_time: float = Field(
+        0.5, description="correlation time of GPS position errors: fixes closer than this weigh less, s", ge=0, le=3.0
+    )
+    fix_correlation_time: float = Field(
+        0.0, description="correlation time of the errors of absolute poses (0: independent), s", ge=0, le=3.0
+    )
 
     coasting_after: float = Field(3.0, description="COASTING when no fix was used for this long, s", gt=0)
     lost_after: float = Field(120.0, description="LOST when no fix was used for this long, s", gt=0)

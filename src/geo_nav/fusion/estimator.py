@@ -66,6 +66,8 @@ class Estimator:
         self._lock = Lock()
         self._requested: tuple[Belief, float, str] | None = None
         self._counts = Counts()
+        self._refusal = ""
+        self._used_stamps: dict[str, float] = {}
         self.anchor: Belief | None = None
 
     def counts(self) -> Counts:
@@ -99,6 +101,7 @@ class Estimator:
         self.anchor = None
         self._candidates.clear()
         self._rivals.clear()
+        self._used_stamps.clear()
 
     def update(self) -> Result:
         """Decide on every queued fix, and solve."""
@@ -134,7 +137,7 @@ class Estimator:
             gap = span[0] - belief.stamp
             limit = self._config.checkpoint_max_age
             result.started = f"{name} is refused: {gap:.1f} s older than the IMU, more than {limit:g} s"
-            self._count(waiting_for=f"{result.started}: waiting for fixes")
+            self._refusal = f"; {result.started}"
             return
         self._begin(resumed, last_fix, result, f"started from {name}")
 
@@ -156,6 +159,7 @@ class Estimator:
         self._window = GraphWindow(self._config, self._imu, self._model, belief)
         self.anchor = belief
         self._count(last_fix=last_fix, waiting_for="")
+        self._refusal = ""
         result.solved = True
         result.started = how
 
@@ -169,11 +173,10 @@ class Estimator:
         if start is None:
             attitude = self._intake.attitude(oldest, span[1])
             if attitude is not None:
-                start = self._solve_start(self._candidates, attitude, c.start_gps_fixes, c.start_seconds)
+                start = self._solve_start(self._candidates, attitude, c.start_gps_fixes, c.start_gps_seconds)
             have = f"{len(poses)} of {c.start_fixes} absolute poses, or {gps} of {c.start_gps_fixes} GPS fixes"
-            self._count(
-                waiting_for=f"waiting for fixes that agree: {have}, {'no ' if attitude is None else 'with '}attitude"
-            )
+            given = "no attitude" if attitude is None else "with attitude"
+            self._count(waiting_for=f"waiting for fixes that agree: {have}, {given}{self._refusal}")
         if start is not None:
             self._adopt(start, self._candidates, result, "started")
 
@@ -238,11 +241,26 @@ class Estimator:
             reason = "" if accepted else f"disagrees with the prediction: chi-square {distance:.1f} > {limit:.1f}"
             result.fixes.append(FixOutcome(fix.stamp, fix.kind, accepted, reason, distance, len(error)))
             if accepted:
-                used.append(fix)
+                used.append(fix.inflated(self._correlation_factor(fix)))
             else:
                 self._rivals.append(fix)
                 self._count(refused=self._counts.refused + 1)
         return used
+
+    def _correlation_factor(self, fix: Measurement) -> float:
+        """What a fix's covariance grows by so that N fixes with exponentially correlated errors weigh as they should.
+
+        The mean of an AR(1) process with correlation ρ between samples has the variance of white noise times
+        (1 + ρ) / (1 - ρ) = coth(Δt / 2τ).
+        """
+        c = self._config
+        tau = c.gps_correlation_time if isinstance(fix, GpsFix) else c.fix_correlation_time
+        before = self._used_stamps.get(fix.kind, -math.inf)
+        self._used_stamps[fix.kind] = max(before, fix.stamp)
+        if tau == 0.0:
+            return 1.0
+        interval = max(abs(fix.stamp - before), c.min_state_spacing)
+        return 1.0 / math.tanh(interval / (2.0 * tau))
 
     def _solve(self, window: GraphWindow, fixes: list[Measurement], idle: list[float]) -> None:
         window.update(fixes, idle)

@@ -80,6 +80,7 @@ class Fusion:
         self._estimator = Estimator(config, self._imu, self._model, self._intake)
         self._propagator: Propagator | None = None
         self._interrupted: Propagator | None = None
+        self._previous: Propagator | None = None
         self._output_lock = RLock()
         self._update_lock = Lock()
         self._milliseconds: deque[float] = deque(maxlen=50)
@@ -232,13 +233,13 @@ class Fusion:
                 with self._output_lock:
                     self._propagator = None
             elif result.solved:
-                self._swap(self._estimator.anchor, interrupted)
+                self._swap(self._estimator.anchor)
             milliseconds = 1e3 * (time.perf_counter() - begin)
             if result.solved:
                 self._milliseconds.append(milliseconds)
             return UpdateInfo(milliseconds, result.solved, result.fixes, result.rebuilt, result.started)
 
-    def _swap(self, anchor: Belief, interrupted: Propagator | None) -> None:
+    def _swap(self, anchor: Belief) -> None:
         """Replace what add_imu carries on. The long way to now is made without the lock, the last samples with it."""
         successor = Propagator(self._config, self._model, anchor)
         span = self._imu.span
@@ -250,10 +251,9 @@ class Fusion:
             span = self._imu.span
             assert span is not None
             successor.advance(self._imu.segments(successor.stamp, span[1]))
-            old = self._propagator or interrupted
-            if old is not None:
-                successor.take_over(old)
-            self._propagator = successor
+            if self._previous is not None:
+                successor.take_over(self._previous, keep_history=self._propagator is not None)
+            self._propagator = self._previous = successor
 
     # ------------------------------------------------------------------ answers
 

@@ -145,7 +145,7 @@ class ImuBuffer:
             self._rows.append((0.5 * (acceleration + last_acceleration), 0.5 * (rate + last_rate), dt))
         else:
             self._rows.append((acceleration, rate, 0.0))
-        self._stamps.append(sample.stamp)
+        self._stamps.append(float(sample.stamp))
         self._samples.append((acceleration, rate))
         if self._stamps[-1] - self._stamps[0] > 1.5 * self._keep:
             first = bisect_left(self._stamps, self._stamps[-1] - self._keep)

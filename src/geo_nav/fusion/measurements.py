@@ -94,6 +94,9 @@ class Measurement(Protocol):
     def moved(self, before: Belief, after: Belief) -> Measurement:
         """This measurement as it would be at another stamp, by the predicted motion."""
 
+    def inflated(self, factor: float) -> Measurement:
+        """This measurement with its covariance multiplied."""
+
 
 @dataclass(frozen=True, eq=False)
 class PoseFix:
@@ -126,6 +129,10 @@ class PoseFix:
         jacobian = motion.inverse().AdjointMap()
         covariance = jacobian @ self.covariance @ jacobian.T
         return replace(self, stamp=after.stamp, pose=self.pose.compose(motion), covariance=covariance)
+
+    def inflated(self, factor: float) -> PoseFix:
+        """With the covariance multiplied."""
+        return replace(self, covariance=factor * self.covariance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +195,10 @@ class GpsFix:
         antenna = [b.nav.position() + b.nav.attitude().matrix() @ self.lever_arm for b in (before, after)]
         velocity = None if self.velocity is None else self.velocity + after.nav.velocity() - before.nav.velocity()
         return replace(self, stamp=after.stamp, position=self.position + antenna[1] - antenna[0], velocity=velocity)
+
+    def inflated(self, factor: float) -> GpsFix:
+        """With the covariance of the position multiplied; velocities come from Doppler and are all but white."""
+        return replace(self, covariance=factor * self.covariance)
 
 
 @dataclass(frozen=True, eq=False)

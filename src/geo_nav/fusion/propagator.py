@@ -93,14 +93,20 @@ class Propagator:
         """The newest state with its full covariance."""
         return self._base if self._pim is None else self._base.through(self._pim, self.stamp)
 
-    def take_over(self, old: Propagator) -> None:
-        """Follow another propagator at the same stamp: odom goes on where it was, the correction goes to map→odom."""
+    def take_over(self, old: Propagator, keep_history: bool) -> None:
+        """Follow another propagator: odom goes on where it was, the correction goes to map→odom.
+
+        Args:
+            old: at the same stamp; or at its last one, where the IMU was interrupted in between.
+            keep_history: whether the old history is of the same time.
+        """
         T_odom_base = old.T_map_odom.between(old.T_map_base)
         correction = self.T_map_base.compose(T_odom_base.inverse())
         # Thousands of compositions would let the rotation drift from orthonormal.
         self.T_map_odom = gtsam.Pose3(rot3(correction.rotation().matrix()), correction.translation())
-        kept = [entry for entry in old.history if entry[0] <= self.anchor_stamp]
-        self.history.extendleft(reversed(kept))
+        if keep_history:
+            kept = [entry for entry in old.history if entry[0] <= self.anchor_stamp]
+            self.history.extendleft(reversed(kept))
 
     def state(self) -> NavState:
         """The newest state as the rest of geo_nav reads it."""

@@ -68,7 +68,8 @@ def mutual_nearest(
 
     kept = (back_nearest[nearest] == np.arange(n)) & (best > _FORBIDDEN) & (best >= min_similarity)
     # |a - b|² = 2 - 2 cos for unit vectors; a lone candidate (second forbidden) passes the ratio test.
-    distance, runner_up = 2.0 - 2.0 * best, 2.0 - 2.0 * second
+    # The floor, float32's resolution, lets twins of the same descriptor fail the test.
+    distance, runner_up = np.maximum(2.0 - 2.0 * best, 1e-6), np.maximum(2.0 - 2.0 * second, 1e-6)
     kept &= (second == _FORBIDDEN) | (distance <= max_ratio**2 * runner_up)
     return _matches(query, reference, order_q[kept], order_r[nearest[kept]], np.clip(best[kept], 0.0, 1.0))
 

@@ -126,7 +126,7 @@ def align(
         points, lifted = reference.view.lift(matches.reference)
         pixels = (matches.query - reference.margin).astype(np.float64)[lifted]
         points = points[lifted]
-        threshold = inlier_threshold(camera, reference.view.T_map_camera, points, site_sigma, config)
+        threshold = inlier_threshold(reference.view.camera, reference.view.T_map_camera, points, site_sigma, config)
         resection = resect(pixels, points, camera, threshold, config.ransac_iterations, config.seed)
         log_alarms = 0.0
         if resection is not None:

@@ -37,8 +37,11 @@ class RegistrationConfig(BaseModel):
     margin_from: float = Field(
         0.1, description="a margin that is narrower than this share of the frame's width is left out", ge=0
     )
+    max_view_growth: float = Field(
+        4.0, description="a rendered view is at most this many times as wide or high as the frame", ge=1, le=20
+    )
     max_view_angle: float = Field(
-        2.1, description="widest angle of a rendered view, rad; a wider prior takes several views", gt=0, lt=3.0
+        2.1, description="widest angle of a view of a camera that does not look down, rad", gt=0, lt=3.0
     )
     heading_step: float = Field(
         0.52, description="several headings are tried where twice the prior's sigma exceeds this, rad", gt=0
@@ -58,14 +61,14 @@ class RegistrationConfig(BaseModel):
     )
 
     min_contrast: float = Field(3.0, description="least standard deviation of a frame's grey levels, levels", ge=0)
-    min_coverage: float = Field(0.2, description="least share of the frame that shows the site model", ge=0, le=1)
+    min_coverage: float = Field(0.1, description="least share of the frame that shows the site model", ge=0, le=1)
     min_matches: int = Field(12, description="least number of matches, count", ge=4)
     min_inliers: int = Field(10, description="least number of inliers, count", ge=4)
     min_inlier_ratio: float = Field(0.05, description="least share of inliers among the matches", ge=0, le=1)
     max_log10_false_alarms: float = Field(
         -6.0, description="log10 of how many such agreements chance would bring in one frame, at most", le=0
     )
-    min_spread: float = Field(0.12, description="least share of the picture's 8x8 cells that hold inliers", ge=0, le=1)
+    min_spread: float = Field(0.1, description="least share of the picture's 8x8 cells that hold inliers", ge=0, le=1)
     max_position_sigma: float = Field(3.0, description="largest 1 sigma of the position in any direction, m", gt=0)
     max_rotation_sigma: float = Field(0.05, description="largest 1 sigma of the rotation about any axis, rad", gt=0)
     max_prior_distance: float = Field(

@@ -11,7 +11,7 @@ from geo_nav.rendering import Camera
 
 Array = npt.NDArray[np.float64]
 
-_CELLS = 6
+_CELLS = 4
 """Cells along each side of the picture within which residuals are taken to be of one kind."""
 
 

@@ -204,8 +204,12 @@ class Registrar:
             reference = render_reference(
                 self._renderer, self._matcher, frame.camera, np.zeros(2, np.int64), pose, watch
             )
-            found = align(frame, reference, self._matcher, radius, self._site_sigma, config, watch)
+            again = align(frame, reference, self._matcher, radius, self._site_sigma, config, watch)
             self._reference = reference
+            # What made chance unlikely in the wide search still does where the narrow one settles on the same pose
+            # (the settled gate sees to that): within a small radius, agreement is little evidence by itself.
+            evidence = min(found.log10_false_alarms, again.log10_false_alarms)
+            found = replace(again, log10_false_alarms=evidence)
         return found
 
     def _judge(self, frame: Frame, found: Alignment, prior: Pose, prior_covariance: Array) -> AbsolutePose:

@@ -16,6 +16,8 @@ Array = npt.NDArray[np.float64]
 
 _PROBE_WIDTH = 96
 _PROBE_MARGIN = 0.5
+_LOOKS_DOWN = 0.7
+"""Least downward part of the optical axis (45°) from which a camera can be moved back without meeting a wall."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,7 @@ class ViewPlan:
 
     Attributes:
         poses: from which they are rendered, the most probable first.
-        camera: with which; the frame's, wider by the margin on all sides.
+        camera: with which; the frame's, wider by the margin on all sides, and further back if it looks down.
         margin: (2,) pixels by which the frame's first pixel lies inside the view.
         radius: how far a match may lie from where the prior predicts it, pixels; None where that is no help.
     """
@@ -73,8 +75,10 @@ def plan_views(camera: Camera, prior: Pose, covariance: Array, depth: float, con
     """The views to render for a prior.
 
     A view that is wider than the frame by what the prior's error may move it shows the same ground as a grid of
-    narrow ones, in one picture. Only where that would need too wide an angle, or the heading is so uncertain that
-    descriptors would not be recognised, several are rendered.
+    narrow ones, in one picture. A camera that looks down is also moved back, and its focal length raised as much:
+    the ground keeps its scale while walls and trees at the rim are not seen from the side. Only where the view
+    would grow too large, or the heading is so uncertain that descriptors would not be recognised, several views
+    are rendered.
 
     Args:
         camera: of the frame, pinhole.
@@ -87,26 +91,39 @@ def plan_views(camera: Camera, prior: Pose, covariance: Array, depth: float, con
     radius = config.search_sigmas * float(np.sqrt(np.linalg.eigvalsh(spread)[:, 1].max()))
     margin = config.margin_sigmas * np.sqrt(np.einsum("nii->ni", spread).max(axis=0))
     margin[margin < config.margin_from * camera.width] = 0.0
-    reach = np.tan(config.max_view_angle / 2) * np.array([camera.fx, camera.fy])
-    widest = np.maximum(0.0, reach - 0.5 * np.array([camera.width, camera.height]))
-    headings = _heading_offsets(float(np.sqrt(covariance[5, 5])), config)
+    looks_down = -prior.rotation[2, 2] > _LOOKS_DOWN
+    widest = _widest_margin(camera, looks_down, config)
     offsets = np.zeros((1, 2))
     if (margin > widest).any():
         step = 2.0 * float(max(widest.min(), 0.25 * camera.height)) * depth / camera.fx
         offsets = _position_offsets(covariance[:2, :2], step, config.margin_sigmas)
-    margin = np.minimum(margin, widest)
+    headings = _heading_offsets(float(np.sqrt(covariance[5, 5])), config)
     poses = [
         moved(prior, np.array([east, north, 0.0, 0.0, 0.0, heading])) for east, north in offsets for heading in headings
-    ]
-    mx, my = (int(m) for m in np.ceil(margin))
-    diagonal = float(np.hypot(camera.width, camera.height))
-    several = len(poses) > 1
+    ][: config.max_views]
+    mx, my = (int(m) for m in np.ceil(np.minimum(margin, widest)))
+    view_camera = widened(camera, mx, my)
+    if looks_down and (mx or my):
+        growth = max(view_camera.width / camera.width, view_camera.height / camera.height)
+        view_camera = replace(view_camera, fx=camera.fx * growth, fy=camera.fy * growth)
+        back = np.array([0.0, 0.0, -(growth - 1.0) * depth])
+        poses = [Pose(pose.rotation, pose.transform(back)) for pose in poses]
+    useless = len(poses) > 1 or radius > np.hypot(camera.width, camera.height)
     return ViewPlan(
-        poses=tuple(poses[: config.max_views]),
-        camera=widened(camera, mx, my),
+        poses=tuple(poses),
+        camera=view_camera,
         margin=np.array([mx, my]),
-        radius=None if several or radius > diagonal else max(radius, 4.0 * config.pixel_sigma),
+        radius=None if useless else max(radius, 4.0 * config.pixel_sigma),
     )
+
+
+def _widest_margin(camera: Camera, looks_down: bool, config: RegistrationConfig) -> Array:
+    size = np.array([camera.width, camera.height], dtype=np.float64)
+    widest = 0.5 * (config.max_view_growth - 1.0) * size
+    if not looks_down:
+        reach = np.tan(config.max_view_angle / 2) * np.array([camera.fx, camera.fy])
+        widest = np.minimum(widest, np.maximum(0.0, reach - 0.5 * size))
+    return widest
 
 
 def _heading_offsets(sigma: float, config: RegistrationConfig) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -115,8 +116,12 @@ class Camera:
         if not self.is_distorted or len(p) == 0:
             return p.reshape(-1, 2)
         coefficients = np.array(self.distortion)
-        undistort = cv2.fisheye.undistortPoints if self.distortion_model == "equidistant" else cv2.undistortPoints
-        out: Array = undistort(p, self.matrix, coefficients, P=self.matrix).reshape(-1, 2)
+        # OpenCV's five iterations leave 0.2 pixels with a strong rational model.
+        precise = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 100, 1e-9)
+        # OpenCV 4 takes the criteria under another name.
+        perspective = getattr(cv2, "undistortPointsIter", None) or cv2.undistortPoints
+        undistort: Any = cv2.fisheye.undistortPoints if self.distortion_model == "equidistant" else perspective
+        out: Array = undistort(p, self.matrix, coefficients, R=None, P=self.matrix, criteria=precise).reshape(-1, 2)
         return out
 
     def rays(self, pixels: npt.ArrayLike) -> Array:

@@ -72,23 +72,11 @@ class Block:
         if self.touches(polygon):
             cv2.fillPoly(raster, [self.pixels(polygon)], (value,), cv2.LINE_8, _SHIFT)
 
-    def coverage(self, polygons: Sequence[Array]) -> Raster | None:
-        """Share of every pixel that polygons cover, 0…1; None where none touches the block."""
-        near = [p for p in polygons if self.touches(p)]
-        if not near:
-            return None
-        raster = np.zeros(self.shape, np.uint8)
-        for polygon in near:
-            cv2.fillPoly(raster, [self.pixels(polygon)], (255,), cv2.LINE_AA, _SHIFT)
-        return raster.astype(np.float32) * np.float32(1 / 255)
-
     def window(self, raster: Raster, cell: float) -> Raster:
         """A raster of the whole site with cells of ``cell`` metres, resampled to the block's pixels, bilinear."""
         west, _, _, north = self.bounds
         k = self.resolution / cell
-        matrix = np.array(
-            [[k, 0.0, west / cell + 0.5 * k - 0.5], [0.0, k, (self.size - north) / cell + 0.5 * k - 0.5]]
-        )
+        matrix = np.array([[k, 0.0, west / cell + 0.5 * k - 0.5], [0.0, k, (self.size - north) / cell + 0.5 * k - 0.5]])
         return np.asarray(
             cv2.warpAffine(
                 raster, matrix, (self.columns, self.rows),
@@ -107,19 +95,56 @@ def blocks(size: float, resolution: float, side: int) -> list[Block]:
     ]
 
 
-def draw_coloured(
-    block: Block, polygons: Sequence[Array], colours: npt.NDArray[np.float64]
-) -> tuple[Raster, Raster] | None:
-    """Polygons that each have a colour (sRGB 0…1): coverage, and colour times coverage; None where none is near."""
-    near = [i for i, p in enumerate(polygons) if block.touches(p)]
-    if not near:
+@dataclass(frozen=True, eq=False)
+class Stencil:
+    """Polygons drawn into a part of a block.
+
+    Attributes:
+        part: rows and columns of the block that they touch.
+        coverage: (h, w) share of every pixel of that part that they cover, 0…1.
+        colour: (h, w, 3) sRGB 0…1 times coverage.
+    """
+
+    part: tuple[slice, slice]
+    coverage: Raster
+    colour: Raster
+
+
+def bounding_boxes(polygons: Sequence[Array]) -> Array:
+    """(N, 4) west, south, east, north of polygons, m."""
+    boxes = [np.concatenate([p.min(axis=0), p.max(axis=0)]) for p in polygons]
+    return np.array(boxes, np.float64).reshape(-1, 4)
+
+
+def draw(block: Block, polygons: Sequence[Array], boxes: Array, colours: Array) -> Stencil | None:
+    """Draws polygons with smooth edges.
+
+    Args:
+        block: to draw into.
+        polygons: (N, 2) each, m east and north.
+        boxes: of :func:`bounding_boxes`.
+        colours: (3,) for all or (len(polygons), 3) for each, sRGB 0…1.
+
+    Returns:
+        what was drawn; None where no polygon touches the block.
+    """
+    west, south, east, north = block.bounds
+    near = np.flatnonzero((boxes[:, 0] < east) & (boxes[:, 2] > west) & (boxes[:, 1] < north) & (boxes[:, 3] > south))
+    if not len(near):
         return None
+    alike = colours.ndim == 1
     mask = np.zeros(block.shape, np.uint8)
-    rgb = np.zeros((*block.shape, 3), np.uint8)
+    rgb = np.zeros((*block.shape, 3), np.uint8) if not alike else mask
     for i in near:
         pixels = [block.pixels(polygons[i])]
-        value = tuple(int(round(float(c) * 255)) for c in np.clip(colours[i], 0.0, 1.0))
         cv2.fillPoly(mask, pixels, (255,), cv2.LINE_AA, _SHIFT)
-        cv2.fillPoly(rgb, pixels, value, cv2.LINE_AA, _SHIFT)
-    scale = np.float32(1 / 255)
-    return mask.astype(np.float32) * scale, rgb.astype(np.float32) * scale
+        if not alike:
+            value = tuple(round(float(c) * 255) for c in np.clip(colours[i], 0.0, 1.0))
+            cv2.fillPoly(rgb, pixels, value, cv2.LINE_AA, _SHIFT)
+    column, row, width, height = cv2.boundingRect(mask)
+    if width == 0:
+        return None
+    part = (slice(row, row + height), slice(column, column + width))
+    coverage = mask[part] * np.float32(1 / 255)
+    colour = coverage[..., None] * colours.astype(np.float32) if alike else rgb[part] * np.float32(1 / 255)
+    return Stencil(part, coverage, colour)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from geo_nav.simulation.canvas import Block, draw_coloured
+from geo_nav.simulation.canvas import Block, bounding_boxes, draw
 from geo_nav.simulation.epochs import Epoch
 from geo_nav.simulation.noise import Raster
 from geo_nav.simulation.palette import roof_colour
@@ -41,23 +42,21 @@ class Layer:
     opacity: float = 1.0
     smooth: float = 0.0
 
+    @cached_property
+    def _boxes(self) -> Array:
+        return bounding_boxes(self.polygons)
+
     def draw(self, block: Block, colour: Raster, grain: Raster) -> None:
         """Paints into the colour (rows, columns, 3) and calms the grain (rows, columns) of a block, in place."""
-        if self.colours.ndim == 1:
-            mask = block.coverage(self.polygons)
-            if mask is None:
-                return
-            over = mask[..., None] * self.colours.astype(np.float32)
-        else:
-            drawn = draw_coloured(block, self.polygons, self.colours)
-            if drawn is None:
-                return
-            mask, over = drawn
-        keep = np.float32(1.0) - mask * np.float32(self.opacity)
-        colour *= keep[..., None]
-        colour += over * np.float32(self.opacity)
+        stencil = draw(block, self.polygons, self._boxes, self.colours)
+        if stencil is None:
+            return
+        opacity = np.float32(self.opacity)
+        colour[stencil.part] *= (1.0 - stencil.coverage * opacity)[..., None]
+        colour[stencil.part] += stencil.colour * opacity
         if self.smooth:
-            grain -= (grain - 1.0) * mask * np.float32(self.smooth)
+            calmed = grain[stencil.part]
+            calmed -= (calmed - 1.0) * stencil.coverage * np.float32(self.smooth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +119,9 @@ def _water(plan: WorldPlan, epoch: Epoch) -> list[Layer]:
     ]
 
 
-def _turned(building: Building, x: float, y: float, length: float, width: float) -> Array:
+def _turned(building: Building, place: Array, length: float, width: float) -> Array:
     """A rectangle in the axes of a building, (4, 2) m east and north."""
-    local = np.array([[-length, -width], [length, -width], [length, width], [-length, width]]) / 2 + [x, y]
+    local = np.array([[-length, -width], [length, -width], [length, width], [-length, width]]) / 2 + place
     return building.centre + local @ rotation(building.angle).T
 
 
@@ -135,10 +134,10 @@ def _gardens(plan: WorldPlan, epoch: Epoch) -> list[Layer]:
     now = np.random.default_rng([plan.seed, 30 + epoch.index])
     for building in plan.buildings:
         own = np.random.default_rng(building.seed)
-        lawns.append(_turned(building, *own.uniform(-4, 4, 2), own.uniform(18, 28), own.uniform(18, 26)))
+        lawns.append(_turned(building, own.uniform(-4, 4, 2), own.uniform(18, 28), own.uniform(18, 26)))
         lawn_colours.append(epoch.grass * own.uniform(0.8, 1.15) * now.uniform(0.95, 1.05))
         for _ in range(int(own.integers(1, 4))):
-            lawns.append(_turned(building, *own.uniform(-12, 12, 2), own.uniform(2, 7), own.uniform(2, 5)))
+            lawns.append(_turned(building, own.uniform(-12, 12, 2), own.uniform(2, 7), own.uniform(2, 5)))
             bed = own.uniform([0.30, 0.28, 0.16], [0.52, 0.48, 0.36])
             lawn_colours.append(bed * now.uniform(0.85, 1.15))
         shade = own.uniform(0.8, 1.15)
@@ -147,14 +146,14 @@ def _gardens(plan: WorldPlan, epoch: Epoch) -> list[Layer]:
         paved.append(building.corners(grow))
         paved_colours.append((ASPHALT * 1.1 if big else PAVING) * shade)
         side = own.choice([-1.0, 1.0]) * (building.width / 2 + 2.0)
-        paved.append(_turned(building, own.uniform(-2, 2), side, own.uniform(4, 8), own.uniform(3, 5)))
-        paved_colours.append(PAVING * own.uniform(0.75, 1.1, 3))
+        paved.append(_turned(building, np.array([own.uniform(-2, 2), side]), own.uniform(4, 8), own.uniform(3, 5)))
+        paved_colours.append(PAVING * own.uniform(0.75, 1.1) * own.uniform(0.96, 1.04, 3))
         nearest = kerbs[np.argmin(np.hypot(*(kerbs - building.centre).T))]
         if np.hypot(*(nearest - building.centre)) < 45.0:
             paved.append(strip(np.stack([building.centre, nearest]), own.uniform(1.2, 2.0)))
             paved_colours.append(PAVING * own.uniform(0.75, 1.05))
         if own.random() < 0.06:
-            pools.append(_turned(building, *own.uniform(-11, 11, 2), 7.5, 3.8))
+            pools.append(_turned(building, own.uniform(-11, 11, 2), 7.5, 3.8))
     layers = [Layer(lawns, np.array(lawn_colours).reshape(-1, 3), 0.7)]
     layers.append(Layer(paved, np.array(paved_colours).reshape(-1, 3), 0.9, 0.35))
     layers.append(Layer(pools, np.array([0.35, 0.62, 0.72]), 0.95, 0.8))
@@ -177,7 +176,11 @@ def _vehicles(vehicles: list[Vehicle]) -> list[Layer]:
     roofs = [_box(v, 0.36, 0.8) for v in vehicles if v.length < 6.0]
     paint = np.array([v.colour for v in vehicles]).reshape(-1, 3)
     small = np.array([v.colour for v in vehicles if v.length < 6.0]).reshape(-1, 3)
-    return [Layer(bodies, paint, 1.0, 0.9), Layer(glass, np.array([0.13, 0.14, 0.16]), 0.85), Layer(roofs, small, 1.0, 0.9)]
+    return [
+        Layer(bodies, paint, 1.0, 0.9),
+        Layer(glass, np.array([0.13, 0.14, 0.16]), 0.85),
+        Layer(roofs, small, 1.0, 0.9),
+    ]
 
 
 def _box(vehicle: Vehicle, along: float, across: float) -> Array:

@@ -13,24 +13,26 @@ from geo_nav.simulation.trajectory import FlightSpline
 
 Array = npt.NDArray[np.float64]
 
-KNOT = 3.0
+KNOT = 2.5
 """Spacing of the position spline's control points, s: corners are rounded over about two of them."""
-TURN_RADIUS = 85.0
+TURN_RADIUS = 95.0
 """Of the way between legs, m: 15 m/s need 15 degrees of bank there, a headwind's groundspeed up to 25."""
 GRAVITY = 9.81
 _GUST_KNOT = 0.35
+SMALL = 1000.0
+"""A world with a shorter side is flown in a ring, m."""
 
 WAYPOINTS = np.array(
     [
         # share of the side east, north; share of the height range
         # The first three minutes: fields, a corner of the wood, the stream, the town, climbs and turns.
-        [0.30, 0.16, 0.25], [0.48, 0.30, 0.30], [0.47, 0.50, 0.35], [0.60, 0.62, 0.15],
+        [0.30, 0.16, 0.25], [0.48, 0.30, 0.30], [0.47, 0.50, 0.35], [0.60, 0.62, 0.08],
         [0.45, 0.70, 0.55], [0.30, 0.62, 0.70], [0.28, 0.40, 0.60], [0.45, 0.34, 0.25],
         # Then east along the valley, and over the bare fields.
         [0.72, 0.26, 0.30], [0.84, 0.38, 0.80], [0.70, 0.52, 0.95], [0.70, 0.70, 0.75],
         [0.76, 0.80, 0.50], [0.84, 0.72, 0.40], [0.78, 0.62, 0.45],
         # Home by the north-west, high, and down into the valley again.
-        [0.55, 0.72, 0.75], [0.40, 0.84, 1.00], [0.18, 0.82, 0.90], [0.16, 0.58, 0.45], [0.30, 0.50, 0.10],
+        [0.55, 0.72, 0.75], [0.40, 0.84, 0.98], [0.18, 0.82, 0.90], [0.16, 0.58, 0.45], [0.30, 0.50, 0.10],
         [0.52, 0.56, 0.05], [0.62, 0.42, 0.40], [0.50, 0.18, 0.60], [0.32, 0.20, 0.50],
         [0.16, 0.34, 0.35], [0.22, 0.54, 0.30], [0.42, 0.60, 0.45],
     ]
@@ -43,7 +45,7 @@ def route(plan: WorldPlan, config: SimulationConfig) -> Array:
     A small world gets a ring round its middle instead of the way points, which its turns would not fit.
     """
     rng = np.random.default_rng([config.seed, 40])
-    if plan.size < 1000.0:
+    if plan.size < SMALL:
         angle = np.linspace(0.0, 2 * np.pi, 24, endpoint=False)
         radius = 0.22 * plan.size
         places = plan.size / 2 + radius * np.column_stack([np.cos(angle), np.sin(angle)])
@@ -51,7 +53,11 @@ def route(plan: WorldPlan, config: SimulationConfig) -> Array:
     else:
         places = WAYPOINTS[:, :2] * plan.size + rng.uniform(-0.02, 0.02, (len(WAYPOINTS), 2)) * plan.size
         share = WAYPOINTS[:, 2]
-    height = config.min_height + 12.0 + share * (config.max_height - config.min_height - 24.0)
+    # A camera high over a small world would look past its edge.
+    ceiling = (
+        config.max_height if plan.size >= SMALL else min(config.max_height, max(config.min_height, 0.2 * plan.size))
+    )
+    height = config.min_height + share * (ceiling - config.min_height)
     return np.column_stack([places, plan.terrain.at(places[:, 0], places[:, 1]) + height])
 
 
@@ -67,7 +73,8 @@ def round_corners(legs: Array, radius: float, repeat: bool = True) -> Array:
         reach = min(radius / np.tan(half), 0.48 * la, 0.48 * lb) if half < np.pi / 2 - 1e-3 else 0.0
         s = np.linspace(0.0, 1.0, max(2, int(2 * reach / 5.0) + 2))[:, None]
         # A quadratic Bézier curve: tangent to both legs, its curvature close to the arc's.
-        points.append((1 - s) ** 2 * (corner + a * reach / la) + 2 * s * (1 - s) * corner + s**2 * (corner + b * reach / lb))
+        start, end = corner + a * reach / la, corner + b * reach / lb
+        points.append((1 - s) ** 2 * start + 2 * s * (1 - s) * corner + s**2 * end)
     return np.vstack([*points, points[0][:1]])
 
 
@@ -83,7 +90,7 @@ def make_flight(plan: WorldPlan, config: SimulationConfig, wind: npt.ArrayLike |
     rng = np.random.default_rng([config.seed, 41])
     heading = rng.uniform(0.0, 2 * np.pi)
     breeze = np.array([np.cos(heading), np.sin(heading), 0.0]) * config.wind_speed if wind is None else np.asarray(wind)
-    small = plan.size < 1000.0
+    small = plan.size < SMALL
     way = plan.to_map(round_corners(route(plan, config), 0.22 * plan.size if small else TURN_RADIUS))
     count = int(np.ceil(config.duration / KNOT)) + 8
     control = _walk(way, config.speed, breeze, count)
@@ -104,7 +111,7 @@ def _walk(way: Array, airspeed: float, wind: Array, count: int) -> Array:
     length = along[-1]
     tick = 0.1
     s, places = 0.3 * airspeed, []
-    for k in range(int(round(count * KNOT / tick))):
+    for k in range(round(count * KNOT / tick)):
         if k % round(KNOT / tick) == 0:
             places.append([np.interp(s % length, along, way[:, axis]) for axis in range(3)])
         i = min(int(np.searchsorted(along, s % length, side="right")) - 1, len(way) - 2)

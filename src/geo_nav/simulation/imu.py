@@ -32,7 +32,8 @@ _GYROSCOPE_STEP = np.radians(1000.0) / 32768.0
 def normal_gravity(latitude: npt.ArrayLike, height: npt.ArrayLike) -> Array:
     """Gravity at a latitude (degrees) and a height above the ellipsoid (m), m/s².
 
-    Somigliana's formula with the WGS84 constants, and the second-order free-air correction (NIMA TR8350.2, 4-1 and 4-3).
+    Somigliana's formula with the WGS84 constants, and the second-order free-air correction (NIMA TR8350.2, equations
+    4-1 and 4-3).
     """
     s2 = np.sin(np.radians(latitude)) ** 2
     surface = 9.7803253359 * (1.0 + 0.00193185265241 * s2) / np.sqrt(1.0 - 0.00669437999014 * s2)

@@ -63,7 +63,7 @@ def toroidal_noise(rng: np.random.Generator, side: int, slope: float) -> Raster:
     # Below 1/64 the large-scale pattern is the business of the shared rasters, not of the fine texture.
     spectrum *= np.maximum(frequency, 1.0 / 64.0) ** -slope * (frequency < np.inf)
     texture = np.fft.irfft2(spectrum, s=(side, side)).astype(np.float32)
-    return texture / texture.std()
+    return np.asarray(texture / texture.std(), np.float32)
 
 
 def sample(raster: Raster, column: Raster, row: Raster) -> Raster:

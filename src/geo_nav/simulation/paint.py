@@ -84,6 +84,8 @@ class GroundPainter:
         rng = np.random.default_rng([plan.seed, 10 + epoch.index])
         self._fine = toroidal_noise(rng, _TEXTURE_SIDE, 0.75)
         self._coarse = toroidal_noise(rng, _TEXTURE_SIDE, 1.3)
+        self._tree_masks = [(surface.tree_kind > 0).astype(np.uint8) * 255]
+        self._tree_masks += [(surface.tree_kind == k + 1).astype(np.uint8) * 255 for k in (BROADLEAF, CONIFER, SHRUB)]
         self._stripes = self._stripe_table(rng)
         self._tables = self._parcel_tables(rng)
 
@@ -125,9 +127,10 @@ class GroundPainter:
         self._features.draw(block, colour, grain)
         colour *= grain[..., None]
         canopy = self._trees(block, colour, fine, coarse)
-        light = self._epoch.light(
-            block.window(self._shade, CELL_SIZE), np.maximum(block.window(self._shadow, CELL_SIZE), 0.35 * canopy * (fine > 0.9))
-        )
+        # Between the leaves it is dark.
+        gaps = 0.35 * canopy * (fine > 0.9)
+        shadow = np.maximum(block.window(self._shadow, CELL_SIZE), gaps)
+        light = self._epoch.light(block.window(self._shade, CELL_SIZE), shadow)
         # Squares and roots stand for the sRGB curve: light adds linearly, colours are given as they look.
         np.maximum(colour, 0.0, out=colour)
         np.square(colour, out=colour)
@@ -170,23 +173,26 @@ class GroundPainter:
         kind = surface.tree_kind
         west, south, east, north = block.bounds
         r0, c0 = max(int((block.size - north) / CELL_SIZE) - 1, 0), max(int(west / CELL_SIZE) - 1, 0)
-        if not kind[r0 : int((block.size - south) / CELL_SIZE) + 2, c0 : int(east / CELL_SIZE) + 2].any():
+        near = kind[r0 : int((block.size - south) / CELL_SIZE) + 2, c0 : int(east / CELL_SIZE) + 2]
+        if not near.any():
             return np.zeros(block.shape, np.float32)
-        inside = block.window((kind > 0).astype(np.float32), CELL_SIZE)
+        inside = block.window(self._tree_masks[0], CELL_SIZE).astype(np.float32) * np.float32(1 / 255)
         canopy = np.clip((inside - 0.45 + 0.13 * fine) * 5.0, 0.0, 1.0)
         tint = block.window(surface.tree_tint, CELL_SIZE)
         # Kinds do not blend: each gets its own mask.
         crowns = np.zeros((*block.shape, 3), np.float32)
         weight = np.full(block.shape, 1e-3, np.float32)
         for k in (BROADLEAF, CONIFER, SHRUB):
-            mask = block.window((kind == k + 1).astype(np.float32), CELL_SIZE)
+            if not (near == k + 1).any():
+                continue
+            mask = block.window(self._tree_masks[k + 1], CELL_SIZE).astype(np.float32) * np.float32(1 / 255)
             crowns += mask[..., None] * (
                 epoch.trees[k].astype(np.float32) + tint[..., None] * epoch.tree_spread[k].astype(np.float32)
             )
             weight += mask
         crowns *= ((1.0 + 0.14 * fine + 0.05 * coarse) / weight)[..., None]
         colour += canopy[..., None] * (crowns - colour)
-        return canopy
+        return np.asarray(canopy, np.float32)
 
 
 def _crop(texture: Raster, shape: tuple[int, int], rng: np.random.Generator) -> Raster:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -104,15 +105,16 @@ class Zoning:
 
 
 def zoning(size: float) -> Zoning:
-    """The same layout at every size: town in the middle, bare fields in the south-east."""
-    return Zoning((0.5 * size, 0.55 * size), min(330.0, 0.28 * size), (0.78 * size, 0.74 * size), min(330.0, 0.15 * size))
+    """The same layout at every size: town in the middle, bare fields in the north-east."""
+    town, bare = (0.5 * size, 0.55 * size), (0.78 * size, 0.74 * size)
+    return Zoning(town, min(330.0, 0.28 * size), bare, min(330.0, 0.15 * size))
 
 
 def densify(path: Array, step: float, closed: bool = False) -> Array:
     """Vertices added so that no side is longer than ``step`` metres."""
     points = np.vstack([path, path[:1]]) if closed else path
     out = []
-    for a, b in zip(points[:-1], points[1:], strict=True):
+    for a, b in pairwise(points):
         n = max(1, int(np.ceil(np.linalg.norm(b - a) / step)))
         out.append(a + (b - a) * np.arange(n)[:, None] / n)
     if not closed:
@@ -124,7 +126,9 @@ def split_convex(polygon: Array, point: Array, direction: float) -> tuple[Array,
     """A convex polygon cut by a line: the part left of it, the part right of it, and the cut (2, 2)."""
     d = np.array([np.cos(direction), np.sin(direction)])
     side = (polygon - point) @ np.array([-d[1], d[0]])
-    left, right, cut = [], [], []
+    left: list[Array] = []
+    right: list[Array] = []
+    cut: list[Array] = []
     for i in range(len(polygon)):
         a, b, sa, sb = polygon[i], polygon[(i + 1) % len(polygon)], side[i], side[(i + 1) % len(polygon)]
         (left if sa >= 0 else right).append(a)

@@ -68,16 +68,17 @@ class WorldPlan:
 
     def from_map(self, points: npt.ArrayLike) -> Array:
         """The inverse of :meth:`to_map`."""
-        return self.frame.to_crs(points, CRS) - np.array([*CORNER, 0.0])
+        out: Array = self.frame.to_crs(points, CRS) - np.array([*CORNER, 0.0])
+        return out
 
 
 def plan_world(config: SimulationConfig) -> WorldPlan:
     """Draws the plan of a world; the same seed and size give the same plan."""
     rng = np.random.default_rng([config.seed, 1])
-    warp = make_warp(rng, config.size)
-    terrain = make_terrain(rng, config.size, BASE_HEIGHT)
-    zones = zoning(config.size)
-    parcels, lines = subdivide(rng, config.size, warp)
-    buildings = build_town(rng, parcels, warp, terrain, zones, config.size)
-    trees = plant(rng, parcels, lines, buildings, terrain, config.size)
-    return WorldPlan(config.size, config.seed, warp, terrain, zones, parcels, lines, buildings, trees)
+    warp = make_warp(rng, config.world_size)
+    terrain = make_terrain(rng, config.world_size, BASE_HEIGHT)
+    zones = zoning(config.world_size)
+    parcels, lines = subdivide(rng, config.world_size, warp)
+    buildings = build_town(rng, parcels, warp, terrain, zones, config.world_size)
+    trees = plant(rng, parcels, lines, buildings, terrain, config.world_size)
+    return WorldPlan(config.world_size, config.seed, warp, terrain, zones, parcels, lines, buildings, trees)

@@ -100,7 +100,9 @@ def add_buildings(heights: Raster, buildings: list[Building], vehicles: list[Veh
     out = heights.copy()
     cells = len(out)
     axis = (np.arange(cells) + 0.5) * CELL_SIZE
-    boxes = [(v.centre, v.angle, v.length, v.width, v) for v in vehicles]
+    boxes: list[tuple[Array, float, float, float, Vehicle | Building]] = [
+        (v.centre, v.angle, v.length, v.width, v) for v in vehicles
+    ]
     boxes += [(b.centre, b.angle, b.length, b.width, b) for b in buildings]
     for centre, angle, length, width, item in boxes:
         r0, r1, c0, c1 = cell_range(centre, float(np.hypot(length, width)) / 2, plan.size, CELL_SIZE, cells)
@@ -111,7 +113,7 @@ def add_buildings(heights: Raster, buildings: list[Building], vehicles: list[Veh
         inside = (np.abs(local[..., 0]) < length / 2) & (np.abs(local[..., 1]) < width / 2)
         patch = out[r0:r1, c0:c1]
         if isinstance(item, Building):
-            top = item.ground + roof_height(item, local[..., 0], local[..., 1])
+            top: npt.NDArray[np.floating] = item.ground + roof_height(item, local[..., 0], local[..., 1])
         else:
             top = patch + (1.5 if length < 6.0 else 3.2)
         patch[inside] = np.maximum(patch, top)[inside]

@@ -78,7 +78,9 @@ class Warp:
     def inverse(self, ground: npt.ArrayLike) -> Array:
         """Places on the ground (..., 2) → planned places."""
         p = np.asarray(ground, np.float64)
-        return p + np.stack([self.back_east.at(p[..., 0], p[..., 1]), self.back_north.at(p[..., 0], p[..., 1])], axis=-1)
+        return p + np.stack(
+            [self.back_east.at(p[..., 0], p[..., 1]), self.back_north.at(p[..., 0], p[..., 1])], axis=-1
+        )
 
     def angle(self, plan: npt.ArrayLike, direction: float) -> float:
         """Direction (rad from east) on the ground of a planned direction at one planned place (2,)."""
@@ -127,7 +129,9 @@ def make_terrain(rng: np.random.Generator, size: float, base_height: float) -> T
     relief += 2.2 * fractal_noise(rng, shape, (300.0 / CELL, 130.0 / CELL), (1.0, 0.35))
     s = np.arange(-MARGIN, size + MARGIN + 1.0, 6.0)
     meander = 0.035 * size * np.sin(2 * np.pi * (s / (0.55 * size) + rng.uniform()))
-    meander += 14.0 * np.sin(2 * np.pi * (s / 230.0 + rng.uniform())) + 5.0 * np.sin(2 * np.pi * (s / 90.0 + rng.uniform()))
+    meander += 14.0 * np.sin(2 * np.pi * (s / 230.0 + rng.uniform())) + 5.0 * np.sin(
+        2 * np.pi * (s / 90.0 + rng.uniform())
+    )
     stream = np.column_stack([s, 0.27 * size + meander + 0.08 * (s - size / 2)])
     distance = np.abs(y - np.interp(x, stream[:, 0], stream[:, 1]))
     # A broad valley, and in it the bed that the stream has cut.

@@ -86,32 +86,31 @@ class TownBuilder:
         dense = distance < 0.35
         for a, b in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
             length = float(np.linalg.norm(b - a))
-            direction = float(np.arctan2(*(b - a)[::-1]))
-            inward = np.array([-np.sin(direction), np.cos(direction)])
-            if inward @ (centre - a) < 0:
-                inward = -inward
+            # Blocks run counter-clockwise: their inside is on the left.
+            inward = np.array([a[1] - b[1], b[0] - a[0]]) / max(length, 1e-9)
             step = rng.uniform(13.0, 17.0) if dense else rng.uniform(17.0, 23.0)
             s = 9.0 + rng.uniform(0.0, 3.0)
             while s < length - 9.0:
                 if rng.random() < (0.93 if dense else 0.85):
-                    setback = rng.uniform(6.0, 7.5) if dense else rng.uniform(8.5, 12.0)
-                    self._house(a + (b - a) * (s / length) + inward * (setback + 2.0), direction, dense, polygon)
+                    self._house(a + (b - a) * (s / length), inward, dense, polygon)
                 s += step * rng.uniform(0.9, 1.15)
 
-    def _house(self, plan: Array, direction: float, dense: bool, block: Array) -> None:
+    def _house(self, kerb: Array, inward: Array, dense: bool, block: Array) -> None:
         rng = self.rng
         length = rng.uniform(10.5, 14.5) if dense else rng.uniform(9.0, 14.0)
         width = rng.uniform(9.0, 11.5) if dense else rng.uniform(7.5, 10.0)
         floors = int(rng.integers(2, 5)) if dense else int(rng.integers(1, 3))
         roof: Roof = rng.choice(["gable", "hip", "flat"], p=[0.55, 0.15, 0.3] if dense else [0.66, 0.22, 0.12])
-        angle = direction + (np.pi / 2 if rng.random() < 0.3 else 0.0) + rng.normal(0.0, 0.02)
+        turned = rng.random() < 0.3
+        angle = float(np.arctan2(-inward[0], inward[1])) + (np.pi / 2 if turned else 0.0) + rng.normal(0.0, 0.02)
+        setback = rng.uniform(5.4, 6.4) if dense else rng.uniform(7.0, 10.5)
+        plan = kerb + inward * (setback + (length if turned else width) / 2)
         self._place(plan, angle, length, width, 2.9 * floors + 0.5, roof, block)
         # A garage or shed behind, beside the house.
         if not dense and rng.random() < 0.5:
-            inward = block.mean(axis=0) - plan
-            inward /= max(np.linalg.norm(inward), 1.0)
-            self._place(plan + inward * rng.uniform(11.0, 14.0), angle, rng.uniform(5.5, 7.0), rng.uniform(3.0, 4.5), 2.6,
-                        "flat" if rng.random() < 0.6 else "gable", block)  # fmt: skip
+            behind = plan + inward * rng.uniform(11.0, 14.0)
+            kind: Roof = "flat" if rng.random() < 0.6 else "gable"
+            self._place(behind, angle, rng.uniform(5.5, 7.0), rng.uniform(3.0, 4.5), 2.6, kind, block)
 
     def _hall(self, parcel: Parcel) -> None:
         rng = self.rng
@@ -201,6 +200,7 @@ def build_town(
     for parcel in blocks:
         builder.block(parcel)
     fields = [p for p in parcels if p.cover in (Cover.MEADOW, Cover.WHEAT)]
+    fields = [p for p in fields if np.hypot(*(terrain.stream - p.outline.mean(axis=0)).T).min() > 70.0]
     for k in rng.permutation(len(fields))[: int(6 * (size / 2000.0) ** 2)]:
         builder.farm(fields[k].plan.mean(axis=0), fields[k].direction)
     inside = [b for b in builder.buildings if ((b.centre > 20.0) & (b.centre < size - 20.0)).all()]

@@ -39,6 +39,11 @@ class Motion:
         """``T_map_base`` of one instant."""
         return Pose(self.rotation, self.position)
 
+    @property
+    def T_map_base(self) -> Pose:
+        """`base_link` in `map` at one instant."""
+        return self.pose()
+
 
 class Trajectory(Protocol):
     """Anything that can say how the vehicle moves between two instants."""
@@ -97,7 +102,7 @@ class PoseSpline:
     def __init__(self, times: npt.ArrayLike, poses: Sequence[Pose]) -> None:
         t = np.asarray(times, np.float64)
         if len(t) < 6 or len(t) != len(poses):
-            raise SimulationError(f"a trajectory needs at least 6 timed poses, got {len(t)} times and {len(poses)} poses")
+            raise SimulationError(f"a trajectory needs 6 timed poses or more, got {len(t)} times, {len(poses)} poses")
         if not (np.isfinite(t).all() and (np.diff(t) > 0).all()):
             raise SimulationError("the times of a trajectory must be finite and increase")
         self.start, self.end = float(t[0]), float(t[-1])

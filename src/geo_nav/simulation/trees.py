@@ -43,7 +43,8 @@ def _mask_values(polygons: list[Array], size: float, points: Array) -> npt.NDArr
     for polygon in polygons:
         cv2.fillPoly(mask, [np.round(polygon + 200.0).astype(np.int32)], (1,))
     index = np.clip(np.round(points + 200.0).astype(int), 0, side - 1)
-    return mask[index[:, 1], index[:, 0]] > 0
+    inside: npt.NDArray[np.bool_] = mask[index[:, 1], index[:, 0]] > 0
+    return inside
 
 
 def _jittered(rng: np.random.Generator, size: float, spacing: float) -> Array:
@@ -84,11 +85,13 @@ def plant(
     size: float,
 ) -> Trees:
     """The trees of the site."""
-    places, kinds, sizes = [], [], []
+    places: list[Array] = []
+    kinds: list[npt.NDArray[np.int64]] = []
+    sizes: list[Array] = []
 
     def add(points: Array, kind: npt.ArrayLike, radius: tuple[float, float]) -> None:
         places.append(points)
-        kinds.append(np.broadcast_to(np.asarray(kind), len(points)))
+        kinds.append(np.broadcast_to(np.asarray(kind, np.int64), len(points)))
         sizes.append(rng.uniform(*radius, len(points)))
 
     forests = [p for p in parcels if p.cover is Cover.FOREST]
@@ -120,7 +123,7 @@ def plant(
     lone = lone[(rng.random(len(lone)) < 0.12) & _mask_values(meadows, size, lone)]
     add(lone, BROADLEAF, (2.5, 5.0))
 
-    centre, kind, radius = np.vstack(places), np.concatenate(kinds).astype(np.int64), np.concatenate(sizes)
+    centre, kind, radius = np.vstack(places), np.concatenate(kinds), np.concatenate(sizes)
     radius = np.where(kind == CONIFER, 0.72 * radius, radius)
     blocked = _mask_values(_corridors(lines, terrain.stream, terrain.stream_width), size, centre)
     blocked |= _mask_values([b.corners(2.0) for b in buildings], size, centre)

@@ -39,6 +39,12 @@ class DemOrthophotoLayer(_Strict):
     orthophoto_nodata: int | None = Field(
         None, description="grey value that marks holes in an orthophoto without alpha or nodata tag", ge=0, le=255
     )
+    despike: float = Field(
+        0.0,
+        description="lower what is narrower than this and stands out by more than it, metres; 0 is off",
+        ge=0,
+        le=50,
+    )
 
 
 class MeshLayer(_Strict):
@@ -103,7 +109,8 @@ def describe_survey(folder: Path) -> SiteDescriptor:
     """The descriptor of a surveyed folder: `datum.json`, `site/ortho.tif`, `site/dsm.tif` (ellipsoidal heights).
 
     Such a folder says nothing of the model's error: one ground sample distance in plan and two in height are
-    taken, the usual accuracy of a photogrammetric product.
+    taken, the usual accuracy of a photogrammetric product. Its surface model comes from image matching, which leaves
+    needles: what is narrower than 2 m is lowered (``despike``).
 
     Raises:
         SiteError: a file is missing or damaged.
@@ -123,7 +130,7 @@ def describe_survey(folder: Path) -> SiteDescriptor:
         "datum": origin,
         "sigma": [gsd, gsd, 2.0 * gsd],
         "layers": [
-            {"kind": "dem_orthophoto", "dem": str(dem.relative_to(folder)), "orthophoto": "site/ortho.tif"},
+            {"kind": "dem_orthophoto", "dem": "site/dsm.tif", "orthophoto": "site/ortho.tif", "despike": 2.0},
         ],
     }
     return _validate(content, str(folder))

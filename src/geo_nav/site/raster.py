@@ -20,6 +20,8 @@ from geo_nav.site.errors import SiteError
 
 # Heights that no place on Earth has mark holes of files that declare no nodata value (-9999, -32768, 3.4e38).
 _LOWEST, _HIGHEST = -600.0, 9500.0
+# GDAL keeps decoded blocks up to a twentieth of the machine's memory, long after a site is read.
+_CACHE_MEGABYTES = 128
 
 
 @contextmanager
@@ -32,7 +34,7 @@ def open_raster(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise SiteError(f"the raster {path} does not exist: correct the descriptor or put the file there")
     try:
-        with rasterio.open(path) as raster:
+        with rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES), rasterio.open(path) as raster:
             if raster.transform.is_identity or raster.transform.is_degenerate:
                 raise SiteError(f"{path} has no geotransform: write one, for example with gdal_translate -a_ullr")
             yield raster

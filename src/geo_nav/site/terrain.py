@@ -11,6 +11,7 @@ from affine import Affine
 from geo_nav.geodesy import GeodesyError, LocalFrame, geodetic_from_crs
 from geo_nav.site.config import SiteConfig
 from geo_nav.site.descriptor import DemOrthophotoLayer
+from geo_nav.site.despike import remove_spikes
 from geo_nav.site.errors import SiteError
 from geo_nav.site.grid import ControlGrid, apply_affine
 from geo_nav.site.model import SiteTile
@@ -38,6 +39,8 @@ class TerrainLayer:
         with open_raster(self._dem) as raster:
             self._crs = raster_crs(raster, self._dem, layer.crs)
             self._heights, self._transform = read_elevation(raster, self._dem, config.max_triangles // 2)
+        if layer.despike > 0.0:
+            self._heights = remove_spikes(self._heights, self._cell_size(), layer.despike)
 
     def origin(self) -> LocalFrame:
         """The centre of the DEM at its median height."""
@@ -48,6 +51,15 @@ class TerrainLayer:
         except GeodesyError as error:
             raise SiteError(f"{self._dem}: {error}") from error
         return LocalFrame(*(float(value) for value in geodetic))
+
+    def _cell_size(self) -> float:
+        """Mean side of a cell at the centre of the DEM, metres."""
+        rows, columns = self._heights.shape
+        c, r = columns / 2 + np.array([0.0, 1.0, 0.0]), rows / 2 + np.array([0.0, 0.0, 1.0])
+        x, y = apply_affine(self._transform, c, r)
+        frame = self.origin()
+        enu = frame.from_crs(x, y, np.full(3, frame.height), self._crs)
+        return float(np.sqrt(np.linalg.norm(np.cross(enu[1] - enu[0], enu[2] - enu[0]))))
 
     def tiles(self, frame: LocalFrame) -> list[SiteTile]:
         """The textured tiles in a local frame; empty ones are left out.

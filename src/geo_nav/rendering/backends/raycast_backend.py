@@ -82,8 +82,8 @@ class RaycastRenderer:
             ray = rays[pixels, 3:]
             length = np.linalg.norm(ray, axis=1)
             slant = np.abs((normals * ray).sum(axis=1)) / length
-            # Metres that a pixel covers, between the short and the long side of its oblique footprint.
-            footprint = depth[pixels] * length / np.sqrt(camera.fx * camera.fy) / np.sqrt(np.maximum(slant, 0.05))
+            # Metres that a pixel covers along the long side of its oblique footprint, as OpenGL's isotropic filter.
+            footprint = depth[pixels] * length / np.sqrt(camera.fx * camera.fy) / np.maximum(slant, 0.01)
             image[pixels] = self._shade(int(index), faces, weights, footprint)
         size = (camera.height, camera.width)
         return image.reshape(*size, 3), depth.reshape(size)

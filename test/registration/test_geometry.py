@@ -1,0 +1,157 @@
+import numpy as np
+import pytest
+from geo_nav.geodesy import Pose
+from geo_nav.geodesy.pose import error_vector
+from geo_nav.registration import RegistrationError
+from geo_nav.registration.covariance import resection_covariance
+from geo_nav.registration.gimbal import gimbal_from_rotation, rotation_from_gimbal
+from geo_nav.registration.linearization import moved, point_jacobian, pose_jacobian, project
+from geo_nav.registration.resection import resect
+from registration_site import camera, truth_pose
+
+
+def scene(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels of the true pose and the points on rolling ground that they show."""
+    view = camera()
+    pixels = rng.uniform(0, [640, 480], (n, 2))
+    depth = 90.0 + rng.uniform(-8, 8, n)
+    return pixels, truth_pose().transform(view.rays(pixels) * depth[:, None])
+
+
+def test_jacobians_equal_differences() -> None:
+    view, pose = camera(), truth_pose()
+    _, points = scene(np.random.default_rng(0), 20)
+    analytic = pose_jacobian(view, pose, points)
+    by_point = point_jacobian(view, pose, points)
+    step = 1e-5
+    for k in range(6):
+        delta = np.zeros(6)
+        delta[k] = step
+        numeric = (project(view, moved(pose, delta), points) - project(view, moved(pose, -delta), points)) / (2 * step)
+        np.testing.assert_allclose(analytic[:, :, k], numeric, rtol=1e-4, atol=1e-4)
+    for k in range(3):
+        delta = np.eye(3)[k] * step
+        numeric = (project(view, pose, points + delta) - project(view, pose, points - delta)) / (2 * step)
+        np.testing.assert_allclose(by_point[:, :, k], numeric, rtol=1e-4, atol=1e-4)
+
+
+def test_moved_is_the_error_of_ros_covariances() -> None:
+    delta = np.array([1.0, -2.0, 3.0, 0.02, -0.03, 0.4])
+    np.testing.assert_allclose(error_vector(truth_pose(), moved(truth_pose(), delta)), delta, atol=1e-9)
+
+
+def test_project_agrees_with_the_camera() -> None:
+    _, points = scene(np.random.default_rng(1), 10)
+    seen = truth_pose().inverse().transform(points)
+    np.testing.assert_allclose(project(camera(), truth_pose(), points), camera().project(seen), atol=1e-9)
+    behind = truth_pose().transform(np.array([[0.0, 0.0, -5.0]]))
+    assert np.isnan(project(camera(), truth_pose(), behind)).all()
+
+
+@pytest.mark.parametrize("outliers", [0.3, 0.8])
+def test_resection_survives_outliers(outliers: float) -> None:
+    rng = np.random.default_rng(5)
+    pixels, points = scene(rng, 300)
+    noisy = pixels + rng.normal(0, 0.7, pixels.shape)
+    false = rng.uniform(size=300) < outliers
+    noisy[false] = rng.uniform(0, [640, 480], (false.sum(), 2))
+    found = resect(noisy, points + [4e5, 5e6, 0.0], camera(), threshold=2.5)
+    assert found is not None
+    expected = Pose(truth_pose().rotation, truth_pose().translation + [4e5, 5e6, 0.0])
+    assert found.T_map_camera.distance_to(expected) < 0.3
+    assert (found.inliers & ~false).sum() > 0.95 * (~false).sum()
+    assert (found.inliers & false).sum() <= 3
+
+
+def test_resection_gives_up_on_noise_and_lines() -> None:
+    rng = np.random.default_rng(6)
+    pixels, points = scene(rng, 40)
+    found = resect(rng.uniform(0, [640, 480], (40, 2)), points, camera(), 2.5)
+    assert found is None or found.inliers.sum() < 10
+    line = np.linspace([0, 0, 0], [10, 10, 0], 30)
+    resect(np.linspace([0, 0], [600, 400], 30), line, camera(), 2.5)
+    assert resect(pixels[:4], points[:4], camera(), 2.5) is None
+
+
+def test_covariance_is_that_of_many_resections() -> None:
+    rng = np.random.default_rng(7)
+    pixels, points = scene(rng, 250)
+    errors, predicted = [], []
+    for _ in range(150):
+        noisy = pixels + rng.normal(0, 0.8, pixels.shape)
+        found = resect(noisy, points, camera(), threshold=10.0)
+        assert found is not None
+        errors.append(error_vector(found.T_map_camera, truth_pose()))
+        covariance = resection_covariance(camera(), found.T_map_camera, points, found.residuals, np.zeros(3))
+        assert covariance is not None
+        predicted.append(covariance)
+    nees = [e @ np.linalg.solve(c, e) for e, c in zip(errors, predicted, strict=True)]
+    # 6 for an ideal one; the design effect is never below 1 and noisy, which widens it.
+    assert 3.0 < np.mean(nees) < 7.0
+
+
+def test_residuals_that_err_together_widen_the_covariance() -> None:
+    rng = np.random.default_rng(8)
+    pixels, points = scene(rng, 600)
+    errors, ratios, nees = [], [], []
+    for _ in range(40):
+        # Each ninth of the ground is shifted as a whole, as a seam of the orthophoto does.
+        cell = (pixels / [213.4, 160.1]).astype(int) @ [1, 3]
+        shifted = pixels + rng.normal(0, 1.5, (9, 2))[cell] + rng.normal(0, 0.3, pixels.shape)
+        found = resect(shifted, points, camera(), threshold=20.0)
+        assert found is not None
+        covariance = resection_covariance(camera(), found.T_map_camera, points, found.residuals, np.zeros(3))
+        assert covariance is not None
+        jacobian = pose_jacobian(camera(), found.T_map_camera, points).reshape(-1, 6)
+        naive = np.linalg.inv(jacobian.T @ jacobian) * (found.residuals**2).mean()
+        error = error_vector(found.T_map_camera, truth_pose())
+        ratios.append(np.trace(covariance[:3, :3]) / np.trace(naive[:3, :3]))
+        nees.append([error @ np.linalg.solve(naive, error), error @ np.linalg.solve(covariance, error)])
+        errors.append(error)
+    naive_nees, honest_nees = np.mean(nees, axis=0) / 6.0
+    assert naive_nees > 15.0
+    assert np.median(ratios) > 8.0
+    assert honest_nees < naive_nees / 8.0
+
+
+def test_site_error_is_a_floor_of_the_position() -> None:
+    pixels, points = scene(np.random.default_rng(9), 200)
+    residuals = np.random.default_rng(1).normal(0, 0.5, pixels.shape)
+    without = resection_covariance(camera(), truth_pose(), points, residuals, np.zeros(3))
+    floored = resection_covariance(camera(), truth_pose(), points, residuals, np.array([0.5, 0.6, 2.0]))
+    assert without is not None
+    assert floored is not None
+    np.testing.assert_allclose(np.diag(floored - without), [0.25, 0.36, 4.0, 0, 0, 0], atol=1e-12)
+
+
+def test_points_on_a_line_leave_the_pose_open() -> None:
+    points = np.linspace([0, 0, 0], [40, 40, 0], 50)
+    assert resection_covariance(camera(), truth_pose(), points, np.zeros((50, 2)), np.zeros(3)) is None
+
+
+@pytest.mark.parametrize(
+    ("angles", "forward", "up_of_picture"),
+    [
+        ((0.0, -90.0, 0.0), (0, 0, -1), (0, 1, 0)),
+        ((90.0, -90.0, 0.0), (0, 0, -1), (1, 0, 0)),
+        ((90.0, 0.0, 0.0), (1, 0, 0), (0, 0, 1)),
+        ((0.0, 0.0, 90.0), (0, 1, 0), (1, 0, 0)),
+    ],
+)
+def test_gimbal_angles(
+    angles: tuple[float, float, float], forward: tuple[int, ...], up_of_picture: tuple[int, ...]
+) -> None:
+    rotation = rotation_from_gimbal(*np.radians(angles))
+    np.testing.assert_allclose(rotation[:, 2], forward, atol=1e-12)
+    np.testing.assert_allclose(-rotation[:, 1], up_of_picture, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.det(rotation), 1.0)
+
+
+def test_gimbal_round_trip() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(50):
+        angles = rng.uniform([0, -1.5, -3], [6.28, 1.5, 3])
+        np.testing.assert_allclose(gimbal_from_rotation(rotation_from_gimbal(*angles)), angles, atol=1e-9)
+    assert gimbal_from_rotation(rotation_from_gimbal(1.2, -np.pi / 2, 0.0))[0] == pytest.approx(1.2)
+    with pytest.raises(RegistrationError, match="pitch"):
+        rotation_from_gimbal(0.0, -2.0, 0.0)
