@@ -30,6 +30,7 @@ ARGUMENTS = {
     "imu_topic": ("/imu/data", "sensor_msgs/Imu"),
     "gps_topic": ("/gps/fix", "sensor_msgs/NavSatFix, as long as there is one"),
     "matcher": ("", "name of a matcher; empty: config's"),
+    "checkpoint": ("", "file that a restarted fusion node goes on from; empty: config's"),
     "record": ("", "new folder for a bag of the run; empty: none"),
     "use_sim_time": ("false", "time comes from /clock"),
     "autostart": ("true", "nodes configure and activate themselves"),
@@ -46,7 +47,7 @@ def generate_launch_description():
 
 def nodes(context):
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    overrides = {name: given[name] for name in ("site", "matcher") if given[name]}
+    overrides = {name: given[name] for name in ("site", "matcher", "checkpoint") if given[name]}
     overrides |= {name: given[name].lower() in ("true", "1") for name in ("use_sim_time", "autostart")}
     common = {"package": "geo_nav", "namespace": "/geo_nav", "output": "screen"}
     navigation = {"parameters": [given["config"], overrides], "respawn": True, "respawn_delay": 1.0, "on_exit": stop}

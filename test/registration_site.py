@@ -38,9 +38,9 @@ def synthetic_site(seed: int = 1) -> SiteModel:
     u, v = np.meshgrid(np.linspace(0, 1, n), np.linspace(1, 0, n))
     index = np.arange(n * n).reshape(n, n)
     a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]
-    faces = np.concatenate(
-        [np.stack([a, c, b], -1).reshape(-1, 3), np.stack([b, c, d], -1).reshape(-1, 3)]
-    ).astype(np.int32)
+    faces = np.concatenate([np.stack([a, c, b], -1).reshape(-1, 3), np.stack([b, c, d], -1).reshape(-1, 3)]).astype(
+        np.int32
+    )
     uv = np.stack([u, v], axis=-1).reshape(-1, 2).astype(np.float32)
     tile = SiteTile(vertices, faces, uv, texture(seed))
     return SiteModel("synthetic", LocalFrame(47.0, 8.0, 400.0), (tile,), np.array([0.05, 0.05, 0.1]))

@@ -104,6 +104,8 @@ def test_only_the_named_stamps_are_scored(run_dir, tmp_path):
     info.write_text(json.dumps({"gps_cut": EPOCH + CUT, "score_stamps": stamps}))
     evaluation = evaluate_run(run_dir, info=info)
     assert evaluation.statistics.samples == 3
+    assert evaluation.statistics.distance_m == pytest.approx(SPEED * 29.98, rel=1e-4)
+    assert evaluation.fix_statistics.longest_gap_s == pytest.approx(0.6, abs=1e-6)
     assert evaluation.statistics.rms_3d_m == pytest.approx(1.3, abs=1e-3)
     assert evaluation.fix_statistics.camera_frames == 3
     # 20.01 s is no frame's stamp; the frames at 12.0 and 35.2 s were accepted
@@ -143,7 +145,7 @@ def test_report_holds_its_pictures_and_the_table_its_numbers(evaluation, tmp_pat
     path = write_report(evaluation, tmp_path / "out")
     html = path.read_text()
     assert len(re.findall(r'<img[^>]+src="data:image/png;base64,[A-Za-z0-9+/=]{5000,}"', html)) == 5
-    assert len(re.findall(r'<img[^>]+src="data:image/jpeg;base64,[A-Za-z0-9+/=]{5000,}"', html)) == 9
+    assert len(re.findall(r'<img[^>]+src="data:image/jpeg;base64,[A-Za-z0-9+/=]{5000,}"', html)) == 6
     assert not re.findall(r'(?:src|href)="(?!data:)', html)
     assert "1.30\u00a0m" in html
     assert "30 s without GPS" in html
@@ -189,6 +191,17 @@ def test_says_what_is_missing(run_dir, tmp_path):
     (tmp_path / "run.json").write_text("{not json")
     with pytest.raises(EvaluationError, match=r"run\.json cannot be used"):
         read_run(run_dir, tmp_path / "run.json")
+
+
+def test_a_bag_whose_recording_was_cut_off_is_named(tmp_path):
+    run = write_run(tmp_path, duration=11.0, imu_rate=20.0)
+    file = next((run / "bag").glob("*.mcap"))
+    file.write_bytes(file.read_bytes()[:10_000])
+    with pytest.raises(EvaluationError, match="cut off"):
+        read_run(run)
+    (run / "bag" / "metadata.yaml").unlink()
+    with pytest.raises(EvaluationError, match="cut off"):
+        read_run(run)
 
 
 def test_without_imu_there_is_no_imu_only_but_a_report(run_dir, tmp_path):

@@ -84,6 +84,19 @@ def test_simulation_adds_simulator_and_recorder(folder, background):
     assert runner.stop() == 0
 
 
+def test_simulation_makes_its_world(folder, background, tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python3").write_text('#!/bin/sh\nshift 2\necho progress\necho "/worlds/$1-$2-$3/site.yaml"\n')
+    (tmp_path / "bin" / "python3").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    words = ["seed:=5", "world_size:=800", "world_dir:=w", "checkpoint:=/c"]
+    found, runner = start(background, folder / "simulation.launch.py", *words, count=4)
+    assert parameters(found["site_server"])["site"] == "/worlds/5-800-w/site.yaml"
+    assert parameters(found["simulator"])["world_size"] == 800
+    assert parameters(found["fusion"])["checkpoint"] == "/c"
+    assert runner.stop() == 0
+
+
 def test_replay_takes_time_from_the_bag_and_chooses_the_vehicle(folder, background):
     words = ["bag:=/b", "rate:=2", "vehicle:=ground", "skip_topics:=/a /b"]
     found, runner = start(background, folder / "replay.launch.py", *words, count=4)
@@ -102,16 +115,22 @@ def test_end_of_the_flight_ends_the_launch(folder, background, tmp_path):
     assert "shutting down: the flight has ended" in runner.output
 
 
-def test_node_that_cannot_be_brought_up_ends_the_launch_and_one_that_crashed_is_restarted(folder, background):
-    library = folder.parents[2] / "lib" / "geo_nav"
-    (library / "fusion").write_text("#!/bin/sh\nexit 2\n")
+def test_node_that_cannot_be_brought_up_ends_the_launch(folder, background):
+    (folder.parents[2] / "lib" / "geo_nav" / "fusion").write_text("#!/bin/sh\nexit 2\n")
     runner = background(folder / "aerial.launch.py")
     assert runner.process.wait(60.0) == 2
     assert "shutting down: fusion-3 cannot be brought up" in runner.output
 
-    (library / "fusion").write_text("#!/bin/sh\nexit 1\n")
-    runner = background(folder / "aerial.launch.py")
-    runner.wait_for(lambda: runner.output.count("[fusion-3]: process started") == 2)
+
+def test_node_that_crashed_is_brought_up_again(folder, background, tmp_path):
+    fusion = folder.parents[2] / "lib" / "geo_nav" / "fusion"
+    working = fusion.rename(fusion.with_name("working"))
+    mark = tmp_path / "crashed"
+    fusion.write_text(f'#!/bin/sh\n[ -e {mark} ] && exec {working} "$@"\n> {mark}\nexit 1\n')
+    fusion.chmod(0o755)
+    found, runner = start(background, folder / "aerial.launch.py", count=3)
+    assert set(found) == {"site_server", "camera_registration", "working"}
+    assert runner.output.count("[fusion-3]: process started") == 2
     assert runner.stop() == 0
 
 

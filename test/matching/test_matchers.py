@@ -49,9 +49,7 @@ def test_finds_the_map_between_two_pictures(
 
 
 @pytest.mark.parametrize("name", NAMES[:2])
-def test_features_stay_inside_the_mask(
-    name: str, pair: tuple[np.ndarray, np.ndarray, np.ndarray], cache: Path
-) -> None:
+def test_features_stay_inside_the_mask(name: str, pair: tuple[np.ndarray, np.ndarray, np.ndarray], cache: Path) -> None:
     mask = np.zeros((480, 640), bool)
     mask[:, 320:] = True
     features = create_matcher(name, device="cpu", cache_dir=str(cache)).extract(pair[0], mask)

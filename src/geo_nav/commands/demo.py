@@ -40,6 +40,7 @@ def demo(
             "seed": str(seed),
             "world_dir": str(worlds.resolve()),
             "matcher": matcher,
+            "checkpoint": str((out / "checkpoint.json").resolve()),
             "record": str((out / "bag").resolve()),
         },
         out,

@@ -31,4 +31,4 @@ class EvaluationConfig(BaseModel):
     max_latency: float = Field(
         30.0, description="a median latency beyond this says that the clocks are not the same, s", gt=0.0
     )
-    gallery: int = Field(9, description="most pictures in the report's gallery", ge=0, le=60)
+    gallery: int = Field(6, description="most pictures in the report's gallery", ge=0, le=60)

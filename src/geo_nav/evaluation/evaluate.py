@@ -12,7 +12,7 @@ from geo_nav.evaluation.bag import read_run
 from geo_nav.evaluation.config import EvaluationConfig
 from geo_nav.evaluation.dead_reckoning import StartState, integrate_imu
 from geo_nav.evaluation.errors import EvaluationError
-from geo_nav.evaluation.fixes import FixStatistics, ScoredFix, fix_statistics, score_fixes
+from geo_nav.evaluation.fixes import FixStatistics, ScoredFix, fix_statistics, longest_gap, score_fixes
 from geo_nav.evaluation.metrics import (
     Consistency,
     ErrorStatistics,
@@ -98,6 +98,7 @@ def evaluate_recording(recording: Recording, config: EvaluationConfig | None = N
     imu_only = _imu_only(recording, begin, config)
     imu_only_errors = _errors_at(stamps, imu_only, truth, config) if imu_only else None
     fixes = _scored_fixes(recording, begin, end, config)
+    path = truth.select((truth.stamps >= begin) & (truth.stamps <= end)).length
     same_clock = clocks_agree(recording.odometry, config.max_latency)
     return RunEvaluation(
         recording=recording,
@@ -106,14 +107,18 @@ def evaluate_recording(recording: Recording, config: EvaluationConfig | None = N
         end=end,
         errors=errors,
         sigma=np.sqrt(np.maximum(np.diagonal(covariances, axis1=1, axis2=2), 0.0)),
-        statistics=error_statistics(errors),
+        statistics=error_statistics(errors, path),
         consistency=consistency(errors, covariances),
         imu_only=imu_only,
         imu_only_errors=imu_only_errors,
-        imu_only_statistics=error_statistics(imu_only_errors) if imu_only_errors else None,
+        imu_only_statistics=error_statistics(imu_only_errors, path) if imu_only_errors else None,
         fixes=fixes,
         fix_statistics=fix_statistics(
-            fixes, _camera_frames(recording, fixes, begin, end), begin, end, config.false_fix_distance, same_clock
+            fixes,
+            _camera_frames(recording, fixes, begin, end),
+            longest_gap(np.array([f.stamp for f in recording.fixes if f.accepted]), begin, end),
+            config.false_fix_distance,
+            same_clock,
         ),
         timing=timing(recording.odometry, recording.imu.stamps, begin, end, same_clock),
     )

@@ -117,8 +117,7 @@ def _nees(fix: Fix, T_true: Pose) -> float:
 def fix_statistics(
     scored: Sequence[ScoredFix],
     camera_frames: int,
-    begin: float,
-    end: float,
+    longest_gap_s: float,
     false_fix_distance: float,
     same_clock: bool,
 ) -> FixStatistics:
@@ -127,8 +126,7 @@ def fix_statistics(
     Args:
         scored: the fixes of the time that is judged.
         camera_frames: that the camera sent in that time.
-        begin: of that time, s.
-        end: of that time, s.
+        longest_gap_s: see :func:`longest_gap`, of every accepted fix, whether or not it is scored.
         false_fix_distance: an accepted fix further from truth than this is false, m.
         same_clock: whether arrivals are on the clock of the stamps.
     """
@@ -136,7 +134,6 @@ def fix_statistics(
     errors = np.array([s.error_m for s in accepted])
     milliseconds = np.array([s.fix.milliseconds for s in scored if s.fix.milliseconds > 0])
     gates = Counter(s.fix.gate or "unknown" for s in scored if not s.fix.accepted)
-    times = np.array([begin, *(s.fix.stamp for s in accepted), end])
     return FixStatistics(
         camera_frames=camera_frames,
         tried=len(scored),
@@ -154,9 +151,15 @@ def fix_statistics(
         registration_ms_median=quantile(milliseconds, 0.5),
         registration_ms_p90=quantile(milliseconds, 0.9),
         stage_ms_median=_stage_medians(scored),
-        longest_gap_s=float(np.diff(times).max()),
+        longest_gap_s=longest_gap_s,
         latency_s_median=quantile(np.array([s.fix.received - s.fix.stamp for s in scored if same_clock]), 0.5),
     )
+
+
+def longest_gap(stamps: Array, begin: float, end: float) -> float:
+    """Longest time between two neighbours of ``begin``, the stamps (N,) in between, and ``end``, s."""
+    inside = stamps[(stamps >= begin) & (stamps <= end)]
+    return float(np.diff(np.concatenate([[begin], inside, [end]])).max())
 
 
 def _stage_medians(scored: Sequence[ScoredFix]) -> dict[str, float]:

@@ -104,8 +104,12 @@ class ErrorStatistics:
     rms_heading_deg: float
 
 
-def error_statistics(errors: PoseErrors) -> ErrorStatistics:
+def error_statistics(errors: PoseErrors, path_length: float | None = None) -> ErrorStatistics:
     """Statistics of the errors.
+
+    Args:
+        errors: N errors.
+        path_length: of the true path, m; that of the straight lines between the N true poses when None.
 
     Raises:
         EvaluationError: there is no error to make them of.
@@ -114,7 +118,7 @@ def error_statistics(errors: PoseErrors) -> ErrorStatistics:
         raise EvaluationError("no estimate lies within the time that truth covers: nothing can be scored")
     distance, horizontal = errors.distance, errors.horizontal
     angle = np.degrees(np.linalg.norm(errors.rotation, axis=1))
-    path = errors.truth.length
+    path = errors.truth.length if path_length is None else path_length
     return ErrorStatistics(
         samples=len(errors),
         rms_3d_m=rms(distance),

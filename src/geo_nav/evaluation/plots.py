@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from geo_nav.evaluation.evaluate import RunEvaluation
 from geo_nav.evaluation.metrics import rms
@@ -165,13 +165,22 @@ def comparison_figure(evaluation: RunEvaluation) -> Figure:
                 ms=4,
                 label=f"{label}: RMS {number(rms(errors.distance), 'm')}",
             )
-        top.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        _plain_decades(top)
         top.set(ylabel="3D position error (m)")
         top.legend(loc="upper left")
         top.grid(True, which="minor", color="#F0F2F4")
         _state_bar(bar, evaluation)
         bar.set(xlabel=_TIME, xlim=(0.0, evaluation.end - evaluation.begin))
     return figure
+
+
+def _plain_decades(axes: Axes) -> None:
+    """Labels a logarithmic y axis with plain numbers, and between the decades too where there are few of them."""
+    low, high = axes.get_ylim()
+    few = np.log10(high / low) < 2.5
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _state_bar(axes: Axes, evaluation: RunEvaluation) -> None:
@@ -234,7 +243,14 @@ def registration_figure(evaluation: RunEvaluation) -> Figure:
         figure = Figure(figsize=(11, 6.4), layout="constrained")
         axes = figure.subplots(3, 1, sharex=True)
         for panel, (label, values, logarithmic) in zip(axes, panels, strict=True):
-            panel.plot(t[accepted], values[accepted], ".", ms=4, color=GREEN, label=f"accepted ({accepted.sum()})")
+            panel.plot(
+                t[accepted],
+                values[accepted],
+                ".",
+                ms=4 if len(t) > _SPARSE else 8,
+                color=GREEN,
+                label=f"accepted ({accepted.sum()})",
+            )
             for k, gate in enumerate(evaluation.fix_statistics.rejected_by_gate):
                 which = ~accepted & (gates == gate)
                 text = f"{gate.replace('_', ' ')} ({which.sum()})"
@@ -243,7 +259,7 @@ def registration_figure(evaluation: RunEvaluation) -> Figure:
             panel.set(ylabel=label)
             if logarithmic and np.isfinite(values).any():
                 panel.set_yscale("log")
-                panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                _plain_decades(panel)
             else:
                 panel.set_ylim(0, 1.12 * max(float(np.nanmax(values, initial=0.0)), 1.0))
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=6)
@@ -267,10 +283,17 @@ def histogram_figure(evaluation: RunEvaluation) -> Figure:
                 continue
             limit = max(float(np.percentile(values, 99.5)), 1e-3)
             weights = np.full(len(values), 100.0 / len(values))
-            axes.hist(np.minimum(values, limit), bins=40, range=(0, limit), weights=weights, color=colour, alpha=0.85)
+            axes.hist(
+                np.minimum(values, limit),
+                bins=int(np.clip(np.sqrt(len(values)) * 2, 8, 40)),
+                range=(0, limit),
+                weights=weights,
+                color=colour,
+                alpha=0.85,
+            )
             for q, style in ((0.5, "-"), (0.95, "--")):
                 value = float(np.quantile(values, q))
                 axes.axvline(value, color=INK, lw=1.2, ls=style, label=f"{q:.0%} below {number(value, 'm')}")
             axes.margins(y=0.3)
-            axes.legend(loc="upper right")
+            axes.legend(loc="upper right", frameon=True, facecolor="white", edgecolor="none", framealpha=0.9)
     return figure

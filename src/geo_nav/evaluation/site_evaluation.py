@@ -266,7 +266,7 @@ def photo_config(max_width: int = 1600) -> RegistrationConfig:
         EvaluationError: the width is out of range.
     """
     try:
-        return RegistrationConfig(max_width=max_width, min_width=min(640, max_width))
+        return RegistrationConfig(max_width=max_width, min_width=min(640, max_width), next_pass_shift=0.05)
     except ValidationError as error:
         raise EvaluationError(f"photographs cannot be reduced to a width of {max_width} pixels") from error
 

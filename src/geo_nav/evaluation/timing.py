@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from geo_nav.evaluation.fixes import quantile
+from geo_nav.evaluation.fixes import longest_gap, quantile
 from geo_nav.evaluation.recording import OdometryTrack
 
 Array = npt.NDArray[np.float64]
@@ -45,11 +45,10 @@ def timing(odometry: OdometryTrack, imu_stamps: Array, begin: float, end: float,
     inside = (odometry.poses.stamps >= begin) & (odometry.poses.stamps <= end)
     stamps = odometry.poses.stamps[inside]
     latency = (odometry.received[inside] - stamps) * 1e3 if same_clock else np.zeros(0)
-    gaps = np.diff(np.concatenate([[begin], stamps, [end]]))
     return Timing(
         odometry_hz=_rate(stamps),
         imu_hz=_rate(imu_stamps[(imu_stamps >= begin) & (imu_stamps <= end)]),
-        odometry_longest_gap_s=float(gaps.max()),
+        odometry_longest_gap_s=longest_gap(stamps, begin, end),
         odometry_latency_ms_median=quantile(latency, 0.5),
         odometry_latency_ms_p99=quantile(latency, 0.99),
     )

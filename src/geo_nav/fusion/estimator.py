@@ -194,7 +194,7 @@ class Estimator:
         """Begin from a start, and say what became of the fixes that were looked at."""
         used = {id(m) for m in start.used}
         for m in considered:
-            reason = "" if id(m) in used else "does not agree with the other fixes of the start"
+            reason = "" if id(m) in used else "not used for the start: disagrees, or follows one too closely"
             result.fixes.append(FixOutcome(m.stamp, m.kind, id(m) in used, reason))
         self._count(used=self._counts.used + len(used))
         self._begin(start.belief, start.belief.stamp, result, f"{how} from {len(used)} fixes")

@@ -97,19 +97,19 @@ class Simulator(GeoNavNode):
         camera = CameraSimulator(self._simulation)
         if not self._begin.wait() or self._stop.is_set():
             return
-        period, k = 1.0 / self._config.camera_rate, 0
-        while k * period < self._config.duration:
-            t = k * period
+        rate, k = self._config.camera_rate, 0
+        while k < self._simulation.frame_count:
+            t = k / rate
             if not self._sleep_until(t):
-                return
+                break
             image = camera.frame(t)
-            if not self._sleep_until(t + self._config.camera_latency):
-                return
+            if not self._sleep_until(t + self._simulation.frame_delay(k)):
+                break
             stamp = conversion.ros_time(self._epoch + t)
             self._info.publish(conversion.camera_info_message(self._simulation.camera, "camera_optical", stamp))
             self._image.publish(conversion.image_message(image, "rgb8", "camera_optical", stamp))
             # A machine too slow for the camera's rate skips frames, as a driver does.
-            k = max(k + 1, int(np.ceil((time.time() - self._epoch - self._config.camera_latency) / period)))
+            k = max(k + 1, int(np.floor((time.time() - self._epoch) * rate)))
         camera.close()
 
     def _imu_message(self, k: int, t: float) -> Imu:

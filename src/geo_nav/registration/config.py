@@ -51,7 +51,7 @@ class RegistrationConfig(BaseModel):
         3, description="times that a frame is matched at most, each at the newest pose", ge=1, le=10
     )
     next_pass_shift: float = Field(
-        0.05, description="another pass is made when the last moved the picture by this share of its width", gt=0
+        0.1, description="another pass is made when the last moved the picture by this share of its width", gt=0
     )
     refined_radius: float = Field(
         0.04, description="search radius of the later passes as a share of the frame's width", gt=0, le=1

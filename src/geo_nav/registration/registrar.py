@@ -26,6 +26,8 @@ Array = npt.NDArray[np.float64]
 
 _DECISIVE = -40.0
 """log10 of the false alarms from which on no other view of a wide prior needs to be tried."""
+_SAME_GROUND = 0.3
+"""Turn (rad) and sideways step (share of the depth) within which the last view tells how far the ground is."""
 
 
 class Registrar:
@@ -112,7 +114,7 @@ class Registrar:
         camera.check_image(image)
         check_contrast(image, config.min_contrast)
         with watch("render"):
-            depth = median_depth(self._renderer.render(probe_camera(camera.pinhole()), prior))
+            depth = self._depth(camera, prior)
         if depth is None:
             return _refused((Status.NO_MODEL, "the site model is not in view from the prior"))
         frame = self._read(image, camera, depth, watch)
@@ -128,6 +130,20 @@ class Registrar:
         found = self._later_passes(frame, found, watch)
         self.last_view = found.reference.view
         return self._judge(frame, found, prior, covariance)
+
+    def _depth(self, camera: Camera, prior: Pose) -> float | None:
+        """How far the ground is: from the last view where the prior is near it, else from a thumbnail."""
+        if self._reference is not None:
+            view = self._reference.view
+            depth = median_depth(view)
+            offset = prior.translation - view.T_map_camera.translation
+            forward = prior.rotation[:, 2]
+            if depth is not None and view.T_map_camera.angle_to(prior) < _SAME_GROUND:
+                nearer = float(offset @ forward)
+                sideways = float(np.linalg.norm(offset - nearer * forward))
+                if sideways < _SAME_GROUND * depth and 0.0 < depth - nearer < 2.0 * depth:
+                    return depth - nearer
+        return median_depth(self._renderer.render(probe_camera(camera.pinhole()), prior))
 
     def _read(self, image: npt.NDArray[np.uint8], camera: Camera, depth: float, watch: Stopwatch) -> Frame:
         with watch("undistort"):

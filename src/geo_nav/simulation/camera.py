@@ -25,6 +25,7 @@ FLOWN_TRIANGLES = 2_000_000
 """The flown world is drawn with a finer mesh than a site model is by default."""
 _GRID = 16
 _TAPS = 3
+_MOST_TAPS = 15
 _TARGET_GREY = 112.0
 _NOISE_MARGIN = 64
 
@@ -58,7 +59,7 @@ class CameraSimulator:
 
     Args:
         simulation: whose flight, camera and flown world.
-        rendering: backend and its options; when None, the default one with little anisotropic filtering, which a
+        rendering: backend and its options; when None, the default one without anisotropic filtering, which a
             camera that looks down does not need.
         model: what to film instead of the flown world.
 
@@ -79,7 +80,7 @@ class CameraSimulator:
         self._trajectory = simulation.flight
         if model is None:
             model = load_site(simulation.world.flown_yaml, SiteConfig(max_triangles=FLOWN_TRIANGLES))
-        options = rendering or RenderingConfig(anisotropy=2.0)
+        options = rendering or RenderingConfig(anisotropy=1.0)
         self._renderer = create_renderer(model, **options.model_dump())
         config = self._config
         self._pinhole, self._maps = _enclosing_pinhole(self.camera)
@@ -129,9 +130,11 @@ class CameraSimulator:
     def _expose(self, image: Image, depth: npt.NDArray[np.float32], motion: Motion) -> npt.NDArray[np.float32]:
         """Lens and shutter: the distorted picture, averaged along the way that every pixel moves while it is open."""
         base_u, base_v = self._maps
-        count = _TAPS if self._config.exposure_time > 0 else 1
-        taps = (np.arange(count) - (count - 1) / 2) / count
         flow = self._flow(depth, motion) * self._config.exposure_time
+        # As many pictures as keep them less than about a pixel apart.
+        length = float(np.abs(flow).max())
+        count = min(max(_TAPS, int(np.ceil(length)) + 1), _MOST_TAPS) if length > 0.0 else 1
+        taps = (np.arange(count) - (count - 1) / 2) / count
         total = np.zeros((self.camera.height, self.camera.width, 3), np.float32)
         for tap in taps:
             shift = (np.float32(tap) * flow).astype(np.float32)

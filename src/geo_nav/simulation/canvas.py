@@ -72,7 +72,7 @@ class Block:
         if self.touches(polygon):
             cv2.fillPoly(raster, [self.pixels(polygon)], (value,), cv2.LINE_8, _SHIFT)
 
-    def window(self, raster: Raster, cell: float) -> Raster:
+    def window(self, raster: Raster | npt.NDArray[np.uint8], cell: float) -> Raster:
         """A raster of the whole site with cells of ``cell`` metres, resampled to the block's pixels, bilinear."""
         west, _, _, north = self.bounds
         k = self.resolution / cell
@@ -81,7 +81,8 @@ class Block:
             cv2.warpAffine(
                 raster, matrix, (self.columns, self.rows),
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
-            )
+            ),
+            dtype=np.float32,
         )  # fmt: skip
 
 
@@ -136,7 +137,7 @@ def draw(block: Block, polygons: Sequence[Array], boxes: Array, colours: Array) 
     mask = np.zeros(block.shape, np.uint8)
     rgb = np.zeros((*block.shape, 3), np.uint8) if not alike else mask
     for i in near:
-        pixels = [block.pixels(polygons[i])]
+        pixels = [block.pixels(polygons[int(i)])]
         cv2.fillPoly(mask, pixels, (255,), cv2.LINE_AA, _SHIFT)
         if not alike:
             value = tuple(round(float(c) * 255) for c in np.clip(colours[i], 0.0, 1.0))

@@ -176,7 +176,7 @@ class GroundPainter:
         near = kind[r0 : int((block.size - south) / CELL_SIZE) + 2, c0 : int(east / CELL_SIZE) + 2]
         if not near.any():
             return np.zeros(block.shape, np.float32)
-        inside = block.window(self._tree_masks[0], CELL_SIZE).astype(np.float32) * np.float32(1 / 255)
+        inside = block.window(self._tree_masks[0], CELL_SIZE) * np.float32(1 / 255)
         canopy = np.clip((inside - 0.45 + 0.13 * fine) * 5.0, 0.0, 1.0)
         tint = block.window(surface.tree_tint, CELL_SIZE)
         # Kinds do not blend: each gets its own mask.
@@ -185,7 +185,7 @@ class GroundPainter:
         for k in (BROADLEAF, CONIFER, SHRUB):
             if not (near == k + 1).any():
                 continue
-            mask = block.window(self._tree_masks[k + 1], CELL_SIZE).astype(np.float32) * np.float32(1 / 255)
+            mask = block.window(self._tree_masks[k + 1], CELL_SIZE) * np.float32(1 / 255)
             crowns += mask[..., None] * (
                 epoch.trees[k].astype(np.float32) + tint[..., None] * epoch.tree_spread[k].astype(np.float32)
             )

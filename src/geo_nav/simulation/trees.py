@@ -100,8 +100,8 @@ def plant(
         # Every third wood is planted spruce, the others are mixed.
         group = [p.outline for k, p in enumerate(forests) if (k % 3 == 0) == conifer]
         inside = candidates[_mask_values(group, size, candidates)]
-        kind = rng.random(len(inside)) < (0.93 if conifer else 0.12)
-        add(inside, np.where(kind, CONIFER, BROADLEAF), (2.2, 4.6))
+        needles = rng.random(len(inside)) < (0.93 if conifer else 0.12)
+        add(inside, np.where(needles, CONIFER, BROADLEAF), (2.2, 4.6))
     for line in lines:
         if line.border is Border.HEDGE:
             add(_along(rng, line.path, 2.1, 0.45), SHRUB, (1.1, 2.1))
