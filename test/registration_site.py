@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+
 from geo_nav.geodesy import LocalFrame, Pose
 from geo_nav.registration.gimbal import rotation_from_gimbal
 from geo_nav.rendering import Camera

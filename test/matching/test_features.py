@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from geo_nav.matching import MatchingError
 from geo_nav.matching.features import eroded_mask, grey_image, keypoint_budget, spread_selection
 

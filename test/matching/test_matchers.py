@@ -3,6 +3,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from geo_nav.matching import MatchingError, create_matcher, matcher_names
 from geo_nav.matching.xfeat_network import exported_network, onnx_network, torch_network, weights_folder
 from registration_site import photographed, texture

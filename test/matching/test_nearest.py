@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from geo_nav.matching import Features
 from geo_nav.matching.nearest import mutual_nearest
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from geo_nav.geodesy import Pose
 from geo_nav.geodesy.pose import error_vector
 from geo_nav.registration import RegistrationError
@@ -55,9 +56,9 @@ def test_resection_survives_outliers(outliers: float) -> None:
     noisy = pixels + rng.normal(0, 0.7, pixels.shape)
     false = rng.uniform(size=300) < outliers
     noisy[false] = rng.uniform(0, [640, 480], (false.sum(), 2))
-    found = resect(noisy, points + [4e5, 5e6, 0.0], camera(), threshold=2.5)
+    found = resect(noisy, points + np.array([4e5, 5e6, 0.0]), camera(), threshold=2.5)
     assert found is not None
-    expected = Pose(truth_pose().rotation, truth_pose().translation + [4e5, 5e6, 0.0])
+    expected = Pose(truth_pose().rotation, truth_pose().translation + np.array([4e5, 5e6, 0.0]))
     assert found.T_map_camera.distance_to(expected) < 0.3
     assert (found.inliers & ~false).sum() > 0.95 * (~false).sum()
     assert (found.inliers & false).sum() <= 3

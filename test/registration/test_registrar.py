@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+
 from geo_nav.geodesy import Pose
 from geo_nav.geodesy.pose import error_vector
 from geo_nav.matching import create_matcher
@@ -79,7 +80,8 @@ def test_distorted_and_larger_frame(renderer: Renderer) -> None:
     # A distorted frame by the definition: each pixel takes the colour of the pinhole picture at its ray.
     pinhole = renderer.render(dataclasses.replace(large, width=1480, height=1160, cx=739.5, cy=579.5), truth_pose())
     u, v = np.meshgrid(np.arange(1280.0), np.arange(960.0))
-    source = lens.undistort_pixels(np.column_stack([u.ravel(), v.ravel()])) + [739.5 - large.cx, 579.5 - large.cy]
+    shift = np.array([739.5 - large.cx, 579.5 - large.cy])
+    source = lens.undistort_pixels(np.column_stack([u.ravel(), v.ravel()])) + shift
     column, row = np.clip(np.rint(source).astype(int), 0, [1479, 1159]).T
     image = photographed(np.ascontiguousarray(pinhole.image[row, column].reshape(960, 1280, 3)))
     found = registrar(renderer).register(image, lens, off(1.0, 1.0, 0, 0, 0, 0), TIGHT)

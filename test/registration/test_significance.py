@@ -1,4 +1,5 @@
 import numpy as np
+
 from geo_nav.registration.significance import independent_matches, log10_false_alarms
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from geo_nav.evaluation.site_evaluation import QueryResult, SiteEvaluation
 
+_PIPE_WIDTH = 150
+
 
 def evaluate_site(
     folder: Annotated[Path, typer.Argument(help="Survey: images/, camera.json, datum.json, truth.csv, site/.")],
@@ -67,7 +69,9 @@ def evaluate_site(
             impostors,
             progress=advance,
         )
-    _print(evaluation, Console())
+    terminal = Console()
+    # Into a file or a pipe, rich would fold the table to 80 columns.
+    _print(evaluation, terminal if terminal.is_terminal else Console(width=_PIPE_WIDTH))
     if json_file is not None:
         try:
             json_file.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +91,7 @@ def _print(evaluation: SiteEvaluation, console: Console) -> None:
         f"· seed {evaluation.seed}"
     )
     for name in ("query", "prior off", "error m", "error °", "inliers", "px", "NEES", "ms", "verdict"):
-        table.add_column(name, justify="left" if name in ("query", "verdict") else "right")
+        table.add_column(name, justify="left" if name in ("query", "verdict") else "right", no_wrap=name != "verdict")
     for q in evaluation.queries:
         colour = "red" if q.is_false_accept else "green" if q.accepted else "yellow"
         table.add_row(

@@ -259,7 +259,7 @@ def evaluate_site(
     return SiteEvaluation(site.name, matcher, law, seed, tuple(results))
 
 
-def photo_config(max_width: int = 1600) -> RegistrationConfig:
+def photo_config(max_width: int = 1280) -> RegistrationConfig:
     """Parameters for photographs, where accuracy counts and time does not: the full sharpness of the site is used.
 
     Raises:

@@ -25,6 +25,10 @@ class MatchingConfig(BaseModel):
         0.01, description="SIFT: least contrast of a keypoint, share of the full range", ge=0, le=1
     )
     detection_threshold: float = Field(0.05, description="XFeat: least probability of a keypoint, no unit", ge=0, le=1)
+    window: int = Field(96, description="orientation: side of the windows that are correlated, pixels", ge=32, le=256)
+    window_reach: float = Field(
+        32.0, description="orientation: a window is looked for no further from its prediction, pixels", ge=8, le=128
+    )
     device: str = Field(
         "auto",
         description="where networks run: auto (CUDA if torch has it), cpu, cuda",

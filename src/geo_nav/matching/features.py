@@ -15,16 +15,23 @@ _CROWDING = 3.0
 """A cell may hold this many times its fair share of the keypoints before another cell's weaker ones go first."""
 
 
-def grey_image(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """(H, W) grey picture of (H, W) or (H, W, 3) RGB.
-
-    Raises:
-        MatchingError: the picture is of another shape or type, or smaller than 32 pixels.
+def check_image(image: npt.NDArray[np.uint8]) -> None:
+    """Raises:
+    MatchingError: the picture is not (H, W) or (H, W, 3) uint8, or smaller than 32 pixels.
     """
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
         raise MatchingError(f"a picture is (H, W) or (H, W, 3) uint8, got {image.shape} {image.dtype}")
     if min(image.shape[:2]) < 32:
         raise MatchingError(f"a picture of {image.shape[1]}x{image.shape[0]} is too small: 32 pixels at least")
+
+
+def grey_image(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """(H, W) grey picture of (H, W) or (H, W, 3) RGB.
+
+    Raises:
+        MatchingError: as :func:`check_image`.
+    """
+    check_image(image)
     return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 

@@ -34,11 +34,16 @@ class Matches:
         query: (N, 2) float32 pixels of the camera frame.
         reference: (N, 2) float32 pixels of the rendered view.
         scores: (N,) float32 in 0..1, larger is better.
+        support: width of the picture's part that a match rests on, pixels: matches nearer to each other than this
+            err together. 0 for keypoints.
+        reach: how far apart the matcher itself would let corresponding pixels lie, pixels.
     """
 
     query: npt.NDArray[np.float32]
     reference: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
+    support: float = 0.0
+    reach: float = float("inf")
 
     def __len__(self) -> int:
         return len(self.query)

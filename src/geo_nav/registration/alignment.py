@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from geo_nav.geodesy import Pose
-from geo_nav.matching import Features, Matcher
+from geo_nav.matching import Features, Matcher, Matches
 from geo_nav.registration.config import RegistrationConfig
 from geo_nav.registration.frames import Frame, Stopwatch
 from geo_nav.registration.linearization import point_jacobian, project
@@ -130,7 +130,7 @@ def align(
         resection = resect(pixels, points, camera, threshold, config.ransac_iterations, config.seed)
         log_alarms = 0.0
         if resection is not None:
-            log_alarms = _chance(camera, pixels, resection.residuals, threshold, radius)
+            log_alarms = _chance(camera, pixels, resection.residuals, threshold, radius, matches)
     return Alignment(reference, pixels, points, threshold, log_alarms, resection)
 
 
@@ -149,13 +149,14 @@ def _embedded(features: Features, reference: Reference) -> Features:
     """The frame's features on the larger picture plane of the view, so that pixels compare."""
     camera = reference.view.camera
     keypoints = (features.keypoints + reference.margin).astype(np.float32)
-    return Features(keypoints, features.descriptors, features.scores, (camera.width, camera.height))
+    return replace(features, keypoints=keypoints, size=(camera.width, camera.height))
 
 
-def _chance(camera: Camera, pixels: Array, residuals: Array, threshold: float, radius: float | None) -> float:
+def _chance(
+    camera: Camera, pixels: Array, residuals: Array, threshold: float, radius: float | None, matches: Matches
+) -> float:
     distance = np.nan_to_num(np.linalg.norm(residuals, axis=1), nan=np.inf)
-    _, independent = independent_matches(pixels, distance, camera.width / 40.0)
-    region = float(camera.width * camera.height)
-    if radius is not None:
-        region = min(region, np.pi * radius**2)
+    _, independent = independent_matches(pixels, distance, max(camera.width / 40.0, matches.support))
+    reach = min(matches.reach, np.inf if radius is None else radius)
+    region = min(float(camera.width * camera.height), np.pi * reach**2)
     return log10_false_alarms(len(independent), int((independent <= threshold).sum()), threshold, region)

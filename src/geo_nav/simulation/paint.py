@@ -97,8 +97,7 @@ class GroundPainter:
     def _parcel_tables(self, rng: np.random.Generator) -> dict[str, Raster]:
         """What each parcel looks like now, as look-up tables by its label (0 is land outside every parcel)."""
         epoch, parcels = self._epoch, self._plan.parcels
-        now = [Cover.BARE if p.ploughed and epoch.index == 1 else p.cover for p in parcels]
-        cover = np.array([Cover.MEADOW, *now])
+        cover = np.array([Cover.MEADOW, *(p.cover for p in parcels)])
         shade = np.array([1.0, *(p.shade[epoch.index] for p in parcels)])[:, None]
         hue = 1.0 + rng.normal(0.0, 0.02, (len(cover), 3))
         direction = np.array([0.0, *(p.direction for p in parcels)])

@@ -61,7 +61,6 @@ class Parcel:
         row_width: working width of the machine, m.
         tramline: spacing of the tractor's tracks, m.
         shade: (2,) brightness of the parcel in each epoch, about 1.
-        ploughed: the field lies bare in the flown epoch.
     """
 
     plan: Array
@@ -71,7 +70,6 @@ class Parcel:
     row_width: float
     tramline: float
     shade: tuple[float, float]
-    ploughed: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +226,6 @@ class Subdivision:
                 row_width=float(rng.choice([3.0, 4.0, 6.0])),
                 tramline=float(rng.choice([18.0, 21.0, 24.0, 27.0])),
                 shade=(float(rng.normal(1.0, 0.07)), float(rng.normal(1.0, 0.07))),
-                ploughed=bool(cover in (Cover.WHEAT, Cover.RAPESEED) and rng.random() < 0.3),
             )
         )
 
