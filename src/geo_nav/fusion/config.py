@@ -23,11 +23,11 @@ class FusionConfig(BaseModel):
     )
 
     accelerometer_noise: float = Field(0.02, description="accelerometer noise density, m/s²/√Hz", gt=0)
-    gyroscope_noise: float = Field(0.002, description="gyroscope noise density, rad/s/√Hz", gt=0)
-    accelerometer_bias_walk: float = Field(1e-3, description="accelerometer bias random walk, m/s³/√Hz", gt=0)
-    gyroscope_bias_walk: float = Field(1e-4, description="gyroscope bias random walk, rad/s²/√Hz", gt=0)
-    accelerometer_bias_sigma: float = Field(0.2, description="1 sigma of the accelerometer bias at start, m/s²", gt=0)
-    gyroscope_bias_sigma: float = Field(0.02, description="1 sigma of the gyroscope bias at start, rad/s", gt=0)
+    gyroscope_noise: float = Field(0.001, description="gyroscope noise density, rad/s/√Hz", gt=0)
+    accelerometer_bias_walk: float = Field(3e-4, description="accelerometer bias random walk, m/s³/√Hz", gt=0)
+    gyroscope_bias_walk: float = Field(2e-5, description="gyroscope bias random walk, rad/s²/√Hz", gt=0)
+    accelerometer_bias_sigma: float = Field(0.15, description="1 sigma of the accelerometer bias at start, m/s²", gt=0)
+    gyroscope_bias_sigma: float = Field(0.005, description="1 sigma of the gyroscope bias at start, rad/s", gt=0)
     accelerometer_range: float = Field(156.9, description="full scale of an accelerometer axis, m/s²", gt=0)
     gyroscope_range: float = Field(34.9, description="full scale of a gyroscope axis, rad/s", gt=0)
     earth_rotation: bool = Field(True, description="model the Earth's rotation (gyroscopes measure it; Coriolis)")
@@ -70,7 +70,7 @@ class FusionConfig(BaseModel):
         0.5, description="correlation time of GPS position errors: fixes closer than this weigh less, s", ge=0, le=3.0
     )
     fix_correlation_time: float = Field(
-        0.0, description="correlation time of the errors of absolute poses (0: independent), s", ge=0, le=3.0
+        0.5, description="correlation time of the errors of absolute poses (0: independent), s", ge=0, le=3.0
     )
 
     coasting_after: float = Field(3.0, description="COASTING when no fix was used for this long, s", gt=0)

@@ -27,7 +27,7 @@ class MatchingConfig(BaseModel):
     detection_threshold: float = Field(0.05, description="XFeat: least probability of a keypoint, no unit", ge=0, le=1)
     window: int = Field(96, description="orientation: side of the windows that are correlated, pixels", ge=32, le=256)
     window_reach: float = Field(
-        32.0, description="orientation: a window is looked for no further from its prediction, pixels", ge=8, le=128
+        64.0, description="orientation: a window is looked for no further from its prediction, pixels", ge=8, le=128
     )
     device: str = Field(
         "auto",

@@ -56,6 +56,8 @@ class Matcher(Protocol):
     """
 
     name: str
+    refines: bool
+    """Whether a narrow search is done by other means, so that a pose found by a wide one is worth another pass."""
 
     def extract(self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None = None) -> Features:
         """Features of a picture.

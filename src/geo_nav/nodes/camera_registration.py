@@ -72,7 +72,7 @@ class CameraRegistration(GeoNavNode):
         self._camera_frame = self.string_parameter(
             "camera_frame", "", "optical frame of the camera; empty: the image header's"
         )
-        self._matcher = self.string_parameter("matcher", "xfeat", "name of the matcher")
+        self._matcher = self.string_parameter("matcher", "xfeat_orientation", "name of the matcher")
         transport = self.string_parameter("image_transport", "raw", "raw (sensor_msgs/Image) or compressed")
         self._config = self.read_config(RegistrationConfig, "registration")
         self._matching = self.read_config(MatchingConfig, "matching")

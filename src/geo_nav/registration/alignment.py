@@ -47,6 +47,7 @@ class Alignment:
         threshold: residual within which a match agrees, pixels.
         log10_false_alarms: see :func:`~geo_nav.registration.significance.log10_false_alarms`; 0 without a pose.
         resection: None where no pose is agreed on.
+        support: see :class:`~geo_nav.matching.Matches`.
     """
 
     reference: Reference
@@ -55,6 +56,7 @@ class Alignment:
     threshold: float
     log10_false_alarms: float
     resection: Resection | None
+    support: float
 
     @property
     def inliers(self) -> int:
@@ -131,7 +133,7 @@ def align(
         log_alarms = 0.0
         if resection is not None:
             log_alarms = _chance(camera, pixels, resection.residuals, threshold, radius, matches)
-    return Alignment(reference, pixels, points, threshold, log_alarms, resection)
+    return Alignment(reference, pixels, points, threshold, log_alarms, resection, matches.support)
 
 
 def inlier_threshold(

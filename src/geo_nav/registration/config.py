@@ -46,7 +46,7 @@ class RegistrationConfig(BaseModel):
     heading_step: float = Field(
         0.52, description="several headings are tried where twice the prior's sigma exceeds this, rad", gt=0
     )
-    max_views: int = Field(48, description="views rendered at most to cover a wide prior, count", ge=1)
+    max_views: int = Field(12, description="views rendered at most to cover a wide prior, count", ge=1)
     max_passes: int = Field(
         3, description="times that a frame is matched at most, each at the newest pose", ge=1, le=10
     )
@@ -54,10 +54,14 @@ class RegistrationConfig(BaseModel):
         0.1, description="another pass is made when the last moved the picture by this share of its width", gt=0
     )
     refined_radius: float = Field(
-        0.04, description="search radius of the later passes as a share of the frame's width", gt=0, le=1
+        0.05,
+        description="least search radius, and that of later passes, as a share of the frame's width: "
+        "agreement within less would be no evidence",
+        gt=0,
+        le=1,
     )
     reuse_shift: float = Field(
-        0.08, description="the last rendered view serves again while the prior moves it by less than this share", ge=0
+        0.02, description="the last rendered view serves again while the prior moves it by less than this share", ge=0
     )
 
     min_contrast: float = Field(3.0, description="least standard deviation of a frame's grey levels, levels", ge=0)

@@ -22,6 +22,7 @@ def resection_covariance(
     residuals: Array,
     site_sigma: Array,
     least_pixel_sigma: float = 0.3,
+    support: float = 0.0,
 ) -> Array | None:
     """Covariance of a pose that minimises the reprojection error of its inliers.
 
@@ -39,6 +40,7 @@ def resection_covariance(
         residuals: (N, 2) of the inliers, pixels.
         site_sigma: (3,) expected error of the site model east, north, up, metres.
         least_pixel_sigma: floor of the residuals' sigma, pixels: so few inliers may agree too well.
+        support: width of the windows that were matched, pixels; those that overlap count as one (0: keypoints).
 
     Returns:
         (6, 6) ROS order, m and rad; None where the inliers leave a direction open.
@@ -57,7 +59,7 @@ def resection_covariance(
     variance = max(variance, least_pixel_sigma**2)
 
     pixels = np.column_stack([camera.width, camera.height])
-    projected = _cells(camera, T_map_camera, points, pixels)
+    projected, overlap = _cells(camera, T_map_camera, points, pixels, support)
     scores = (jacobian.transpose(0, 2, 1) @ residuals[:, :, None])[:, :, 0]
     _, cluster = np.unique(projected, return_inverse=True)
     clusters = int(cluster.max()) + 1
@@ -66,14 +68,19 @@ def resection_covariance(
     design_effect = float(np.trace(inverse @ (sums.T @ sums))) / (6.0 * variance)
     # The fit itself takes six degrees of freedom from the cells' sums.
     design_effect *= clusters / max(1.0, clusters - 6.0)
-    covariance = unit[:, None] * inverse * unit * variance * max(1.0, design_effect)
+    covariance = unit[:, None] * inverse * unit * variance * max(overlap, design_effect)
     covariance[:3, :3] += np.diag(np.asarray(site_sigma, dtype=np.float64) ** 2)
     out: Array = 0.5 * (covariance + covariance.T)
     return out
 
 
-def _cells(camera: Camera, T_map_camera: Pose, points: Array, size: Array) -> npt.NDArray[np.int64]:
+def _cells(
+    camera: Camera, T_map_camera: Pose, points: Array, size: Array, support: float
+) -> tuple[npt.NDArray[np.int64], float]:
+    """Cell of the picture in which each point lies, and how many matches there are to each that is independent."""
     p = (points - T_map_camera.translation) @ T_map_camera.rotation
     pixel = np.column_stack([camera.fx * p[:, 0] / p[:, 2] + camera.cx, camera.fy * p[:, 1] / p[:, 2] + camera.cy])
     cell = np.clip(np.floor((pixel + 0.5) / size * _CELLS).astype(np.int64), 0, _CELLS - 1)
-    return np.asarray(cell[:, 1] * _CELLS + cell[:, 0])
+    apart = 1 if support <= 0.0 else len(np.unique(np.floor(pixel / support), axis=0))
+    overlap = 1.0 if support <= 0.0 else len(points) / apart
+    return np.asarray(cell[:, 1] * _CELLS + cell[:, 0]), overlap

@@ -214,7 +214,8 @@ class Registrar:
         limit = config.next_pass_shift * frame.camera.width
         radius = config.refined_radius * frame.camera.width
         for _ in range(config.max_passes - 1):
-            if found.resection is None or found.shift(frame.camera) <= limit:
+            coarse = self._matcher.refines and found.support == 0.0
+            if found.resection is None or (found.shift(frame.camera) <= limit and not coarse):
                 break
             pose = found.resection.T_map_camera
             reference = render_reference(
@@ -223,9 +224,10 @@ class Registrar:
             again = align(frame, reference, self._matcher, radius, self._site_sigma, config, watch)
             self._reference = reference
             # What made chance unlikely in the wide search still does where the narrow one settles on the same pose
-            # (the settled gate sees to that): within a small radius, agreement is little evidence by itself.
+            # (the settled gate sees to that): within a small radius, agreement is little evidence by itself. Where
+            # the narrow search is done by other means, these must convince too.
             evidence = min(found.log10_false_alarms, again.log10_false_alarms)
-            found = replace(again, log10_false_alarms=evidence)
+            found = again if coarse else replace(again, log10_false_alarms=evidence)
         return found
 
     def _judge(self, frame: Frame, found: Alignment, prior: Pose, prior_covariance: Array) -> AbsolutePose:
@@ -245,6 +247,7 @@ class Registrar:
             found.points[solved.inliers],
             solved.residuals[solved.inliers],
             self._site_sigma,
+            support=found.support,
         )
         verdict = condition_gate(covariance, config)
         if verdict is None and covariance is not None:

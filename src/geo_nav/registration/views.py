@@ -113,7 +113,7 @@ def plan_views(camera: Camera, prior: Pose, covariance: Array, depth: float, con
         poses=tuple(poses),
         camera=view_camera,
         margin=np.array([mx, my]),
-        radius=None if useless else max(radius, 4.0 * config.pixel_sigma),
+        radius=None if useless else max(radius, config.refined_radius * camera.width),
     )
 
 

@@ -42,7 +42,7 @@ def make_patterns(plan: WorldPlan) -> Patterns:
     rng = np.random.default_rng([plan.seed, 3])
     cells = round(plan.size / PATTERN_CELL)
     shape = (cells, cells)
-    wavelengths, weights = (170.0, 70.0, 30.0, 13.0, 6.0, 3.0), (1.0, 0.8, 0.6, 0.4, 0.28, 0.2)
+    wavelengths, weights = (170.0, 70.0, 30.0, 13.0, 6.0, 3.0), (1.0, 0.85, 0.75, 0.65, 0.55, 0.45)
     axis = (np.arange(cells) + 0.5) * PATTERN_CELL
     warp = plan.warp
     return Patterns(

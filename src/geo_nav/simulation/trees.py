@@ -106,6 +106,12 @@ def plant(
         if line.border is Border.HEDGE:
             add(_along(rng, line.path, 2.1, 0.45), SHRUB, (1.1, 2.1))
             add(_along(rng, line.path, 26.0, 0.8), BROADLEAF, (2.5, 4.5))
+        elif line.border in (Border.TRACK, Border.MARGIN):
+            # Thorn bushes and brambles that the plough spares.
+            side = strip(line.path, WIDTH[line.border] / 2 + 3.2)
+            for half in (side[: len(line.path)], side[len(line.path) :]):
+                row = _along(rng, half, 14.0, 0.7)
+                add(row[rng.random(len(row)) < 0.35], SHRUB, (0.7, 1.7))
         elif line.border is Border.MAIN_ROAD:
             side = strip(line.path, WIDTH[line.border] / 2 + 5.5)
             for half in (side[: len(line.path)], side[len(line.path) :]):

@@ -31,7 +31,7 @@ from geo_nav.simulation.town import place_vehicles
 Image = npt.NDArray[np.uint8]
 Progress = Callable[[str, float], None]
 
-VERSION = 4
+VERSION = 5
 """Raised whenever the same seed would give another world; part of the cache's key."""
 
 SURVEY_SIGMA = (0.15, 0.15, 0.15)

@@ -40,6 +40,7 @@ class XFeatOrientationMatcher:
     """
 
     name = "xfeat_orientation"
+    refines = True
 
     def __init__(self, config: MatchingConfig) -> None:
         self._reach = config.window_reach

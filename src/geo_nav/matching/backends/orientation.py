@@ -46,6 +46,7 @@ class OrientationMatcher:
     """
 
     name = "orientation"
+    refines = False
 
     def __init__(self, config: MatchingConfig) -> None:
         self._config = config

@@ -21,6 +21,7 @@ class SiftMatcher:
     """
 
     name = "sift"
+    refines = False
 
     def __init__(self, config: MatchingConfig) -> None:
         self._config = config

@@ -21,6 +21,7 @@ class XFeatMatcher:
     """XFeat features, mutual nearest neighbours."""
 
     name = "xfeat"
+    refines = False
 
     def __init__(self, config: MatchingConfig) -> None:
         self._config = config
@@ -62,6 +63,7 @@ class XFeatLighterGlueMatcher(XFeatMatcher):
     """XFeat features, matched by attention over both pictures: slower, and finds more where they look different."""
 
     name = "xfeat_lighterglue"
+    refines = False
 
     def __init__(self, config: MatchingConfig) -> None:
         super().__init__(config)
