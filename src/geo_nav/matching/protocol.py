@@ -37,6 +37,7 @@ class Matches:
         support: width of the picture's part that a match rests on, pixels: matches nearer to each other than this
             err together. 0 for keypoints.
         reach: how far apart the matcher itself would let corresponding pixels lie, pixels.
+        coarse: the matcher has finer means for a smaller radius: a pose from these is worth another pass.
     """
 
     query: npt.NDArray[np.float32]
@@ -44,6 +45,7 @@ class Matches:
     scores: npt.NDArray[np.float32]
     support: float = 0.0
     reach: float = float("inf")
+    coarse: bool = False
 
     def __len__(self) -> int:
         return len(self.query)
@@ -56,8 +58,6 @@ class Matcher(Protocol):
     """
 
     name: str
-    refines: bool
-    """Whether a narrow search is done by other means, so that a pose found by a wide one is worth another pass."""
 
     def extract(self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None = None) -> Features:
         """Features of a picture.

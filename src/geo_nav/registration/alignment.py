@@ -48,6 +48,7 @@ class Alignment:
         log10_false_alarms: see :func:`~geo_nav.registration.significance.log10_false_alarms`; 0 without a pose.
         resection: None where no pose is agreed on.
         support: see :class:`~geo_nav.matching.Matches`.
+        coarse: the same.
     """
 
     reference: Reference
@@ -57,6 +58,7 @@ class Alignment:
     log10_false_alarms: float
     resection: Resection | None
     support: float
+    coarse: bool
 
     @property
     def inliers(self) -> int:
@@ -133,7 +135,7 @@ def align(
         log_alarms = 0.0
         if resection is not None:
             log_alarms = _chance(camera, pixels, resection.residuals, threshold, radius, matches)
-    return Alignment(reference, pixels, points, threshold, log_alarms, resection, matches.support)
+    return Alignment(reference, pixels, points, threshold, log_alarms, resection, matches.support, matches.coarse)
 
 
 def inlier_threshold(

@@ -70,7 +70,7 @@ class RegistrationConfig(BaseModel):
     min_inliers: int = Field(10, description="least number of inliers, count", ge=4)
     min_inlier_ratio: float = Field(0.05, description="least share of inliers among the matches", ge=0, le=1)
     max_log10_false_alarms: float = Field(
-        -6.0, description="log10 of how many such agreements chance would bring in one frame, at most", le=0
+        -4.0, description="log10 of how many such agreements chance would bring in one frame, at most", le=0
     )
     min_spread: float = Field(0.1, description="least share of the picture's 8x8 cells that hold inliers", ge=0, le=1)
     max_position_sigma: float = Field(3.0, description="largest 1 sigma of the position in any direction, m", gt=0)

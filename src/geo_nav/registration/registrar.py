@@ -214,7 +214,7 @@ class Registrar:
         limit = config.next_pass_shift * frame.camera.width
         radius = config.refined_radius * frame.camera.width
         for _ in range(config.max_passes - 1):
-            coarse = self._matcher.refines and found.support == 0.0
+            coarse = found.coarse
             if found.resection is None or (found.shift(frame.camera) <= limit and not coarse):
                 break
             pose = found.resection.T_map_camera
@@ -225,9 +225,13 @@ class Registrar:
             self._reference = reference
             # What made chance unlikely in the wide search still does where the narrow one settles on the same pose
             # (the settled gate sees to that): within a small radius, agreement is little evidence by itself. Where
-            # the narrow search is done by other means, these must convince too.
+            # the narrow search is done by other means, these must convince by themselves, and the more so the more
+            # places the wide search chose from.
             evidence = min(found.log10_false_alarms, again.log10_false_alarms)
-            found = again if coarse else replace(again, log10_false_alarms=evidence)
+            if coarse:
+                places = np.hypot(frame.camera.width, frame.camera.height) / radius
+                evidence = again.log10_false_alarms + 2.0 * float(np.log10(max(1.0, places)))
+            found = replace(again, log10_false_alarms=evidence)
         return found
 
     def _judge(self, frame: Frame, found: Alignment, prior: Pose, prior_covariance: Array) -> AbsolutePose:

@@ -40,10 +40,9 @@ class XFeatOrientationMatcher:
     """
 
     name = "xfeat_orientation"
-    refines = True
 
     def __init__(self, config: MatchingConfig) -> None:
-        self._reach = config.window_reach
+        self._reach = _LIKELY * config.window_reach
         self._windows = OrientationMatcher(config)
         self._keypoints = XFeatMatcher(config)
 
@@ -54,15 +53,16 @@ class XFeatOrientationMatcher:
 
     def match(self, query: Features, reference: Features, radius: float | None = None) -> Matches:
         """See :class:`~geo_nav.matching.Matcher`."""
-        if radius is not None and radius <= _LIKELY * self._reach:
+        if radius is not None and radius <= self._reach:
             return self._windows.match(query, reference, radius)
-        return self._keypoints.match(self._keypoints_of(query), self._keypoints_of(reference), radius)
+        found = self._keypoints.match(self._keypoints_of(query), self._keypoints_of(reference), radius)
+        return replace(found, coarse=True)
 
     def _keypoints_of(self, features: Features) -> Features:
         assert isinstance(features, PictureFeatures)
         if not features.keypoint_features:
             features.keypoint_features.append(self._keypoints.extract(features.image, features.mask))
         found = features.keypoint_features[0]
-        # A frame is embedded in the middle of a wider view: its keypoints move with its windows.
+        # A frame is set into the middle of a wider view: its keypoints move with it.
         margin = (np.array(features.size) - np.array(found.size)) // 2
         return replace(found, keypoints=(found.keypoints + margin).astype(np.float32), size=features.size)

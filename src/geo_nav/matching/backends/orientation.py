@@ -19,17 +19,19 @@ Float = npt.NDArray[np.float32]
 
 _PEAK = 4
 """Correlation within this many pixels of the best belongs to the same peak."""
+_TRUSTED_SHARE = 0.75
+"""A window counts if the mask leaves this share of it."""
 _BATCH = 32
 """Windows that are transformed at once; bounds the memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class WindowFeatures(Features):
-    """Windows of a picture.
+    """Windows of a picture; the keypoints are their centres.
 
     Attributes:
         field: (H, W) complex orientation field of the picture.
-        centres: (N, 2) int, pixels of the windows' centres in the field; the keypoints say where that is.
+        centres: (N, 2) int, the windows' centres in the field; the keypoints say where these lie in a wider picture.
     """
 
     field: Complex
@@ -42,11 +44,11 @@ class OrientationMatcher:
 
     Finds what keeps its place and its outline though not its colour: field boundaries, tramlines, tracks, crowns. It
     knows no rotation and no scale, so it needs a render from nearly the right pose, and it looks no further than
-    ``window_reach``. Windows overlap by half, so its matches are not independent; ``Matches.support`` says how wide.
+    ``window_reach``. Windows overlap by half, so its matches are not independent; ``Matches.support`` says how wide
+    they are.
     """
 
     name = "orientation"
-    refines = False
 
     def __init__(self, config: MatchingConfig) -> None:
         self._config = config
@@ -59,13 +61,11 @@ class OrientationMatcher:
         height, width = image.shape[:2]
         field = orientation_field(image, mask)
         centres = self._centres(width, height)
-        if mask is not None:
+        if mask is not None and len(centres):
             share = cv2.boxFilter(mask.astype(np.float32), -1, (2 * self._half, 2 * self._half))
-            centres = centres[share[centres[:, 1], centres[:, 0]] > 0.75]
-        ones = np.ones(len(centres), np.float32)
-        return WindowFeatures(
-            centres.astype(np.float32), np.zeros((len(centres), 0), np.float32), ones, (width, height), field, centres
-        )
+            centres = centres[share[centres[:, 1], centres[:, 0]] > _TRUSTED_SHARE]
+        ones, none = np.ones(len(centres), np.float32), np.zeros((len(centres), 0), np.float32)
+        return WindowFeatures(centres.astype(np.float32), none, ones, (width, height), field, centres)
 
     def match(self, query: Features, reference: Features, radius: float | None = None) -> Matches:
         """See :class:`~geo_nav.matching.Matcher`; a radius beyond ``window_reach`` is cut to it."""
@@ -74,15 +74,14 @@ class OrientationMatcher:
         reach = self._config.window_reach if radius is None else min(radius, self._config.window_reach)
         search = max(_PEAK + 1, int(np.ceil(reach)))
         predicted = np.rint(query.keypoints).astype(np.int64)
-        rows = [
-            self._correlate(query, reference, predicted, slice(start, start + _BATCH), search)
-            for start in range(0, len(predicted), _BATCH)
-        ]
+        batches = [slice(k, k + _BATCH) for k in range(0, len(predicted), _BATCH)]
+        rows = [self._correlate(query.field, query.centres[b], reference.field, predicted[b], search) for b in batches]
         shift = np.concatenate([r[0] for r in rows]) if rows else np.zeros((0, 2), np.float32)
         score = np.concatenate([r[1] for r in rows]) if rows else np.zeros(0, np.float32)
         good = score > 0.0
         found = query.keypoints[good]
-        return Matches(found, (found + shift[good]).astype(np.float32), score[good], self._config.window, search)
+        there = (predicted[good] + shift[good]).astype(np.float32)
+        return Matches(found, there, score[good], support=float(self._config.window), reach=float(search))
 
     def _centres(self, width: int, height: int) -> npt.NDArray[np.int64]:
         """Centres of windows that lie inside the picture, half a window apart, evenly about its middle."""
@@ -90,23 +89,23 @@ class OrientationMatcher:
         def along(length: int) -> npt.NDArray[np.int64]:
             count = max(0, (length - 2 * self._half) // self._half + 1)
             used = (count - 1) * self._half + 2 * self._half
-            return (length - used) // 2 + self._half + self._half * np.arange(count)
+            return np.asarray((length - used) // 2 + self._half + self._half * np.arange(count), np.int64)
 
         u, v = np.meshgrid(along(width), along(height))
         return np.column_stack([u.ravel(), v.ravel()])
 
     def _correlate(
         self,
-        query: WindowFeatures,
-        reference: WindowFeatures,
+        query: Complex,
+        centres: npt.NDArray[np.int64],
+        reference: Complex,
         predicted: npt.NDArray[np.int64],
-        part: slice,
         search: int,
     ) -> tuple[Float, Float]:
-        """Displacement (n, 2) of the windows ``part`` from where they are predicted, and score (n,), 0 if unsure."""
+        """Displacement (n, 2) of windows from where they are predicted, and score (n,), 0 if unsure."""
         half, reach = self._half, self._half + search
-        templates = _windows(query.field, query.centres[part], half)
-        around = _windows(reference.field, predicted[part], reach)
+        templates = _windows(query, centres, half)
+        around = _windows(reference, predicted, reach)
         size = scipy.fft.next_fast_len(2 * reach)
         shape = (size, size)
         spectrum = scipy.fft.fft2(around, shape, workers=self._config.threads)
@@ -142,7 +141,7 @@ def _window_energy(around: Complex, half: int, side: int) -> Float:
         - total[:, w : w + side, :side]
         + total[:, :side, :side]
     )
-    return np.maximum(sums, 0.0).astype(np.float32)
+    return np.asarray(np.maximum(sums, 0.0), np.float32)
 
 
 def _peaks(surfaces: npt.NDArray[np.floating], search: int, ratio: float) -> tuple[Float, Float]:

@@ -21,7 +21,6 @@ class SiftMatcher:
     """
 
     name = "sift"
-    refines = False
 
     def __init__(self, config: MatchingConfig) -> None:
         self._config = config

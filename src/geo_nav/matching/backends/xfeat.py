@@ -21,7 +21,6 @@ class XFeatMatcher:
     """XFeat features, mutual nearest neighbours."""
 
     name = "xfeat"
-    refines = False
 
     def __init__(self, config: MatchingConfig) -> None:
         self._config = config
@@ -63,7 +62,6 @@ class XFeatLighterGlueMatcher(XFeatMatcher):
     """XFeat features, matched by attention over both pictures: slower, and finds more where they look different."""
 
     name = "xfeat_lighterglue"
-    refines = False
 
     def __init__(self, config: MatchingConfig) -> None:
         super().__init__(config)
