@@ -70,7 +70,7 @@ class FusionConfig(BaseModel):
         0.5, description="correlation time of GPS position errors: fixes closer than this weigh less, s", ge=0, le=3.0
     )
     fix_correlation_time: float = Field(
-        0.5, description="correlation time of the errors of absolute poses (0: independent), s", ge=0, le=3.0
+        2.0, description="correlation time of the errors of absolute poses (0: independent), s", ge=0, le=3.0
     )
 
     coasting_after: float = Field(3.0, description="COASTING when no fix was used for this long, s", gt=0)

@@ -23,6 +23,7 @@ def resection_covariance(
     site_sigma: Array,
     least_pixel_sigma: float = 0.3,
     support: float = 0.0,
+    factor: float = 1.0,
 ) -> Array | None:
     """Covariance of a pose that minimises the reprojection error of its inliers.
 
@@ -41,6 +42,7 @@ def resection_covariance(
         site_sigma: (3,) expected error of the site model east, north, up, metres.
         least_pixel_sigma: floor of the residuals' sigma, pixels: so few inliers may agree too well.
         support: width of the windows that were matched, pixels; those that overlap count as one (0: keypoints).
+        factor: widens what the residuals say.
 
     Returns:
         (6, 6) ROS order, m and rad; None where the inliers leave a direction open.
@@ -68,7 +70,7 @@ def resection_covariance(
     design_effect = float(np.trace(inverse @ (sums.T @ sums))) / (6.0 * variance)
     # The fit itself takes six degrees of freedom from the cells' sums.
     design_effect *= clusters / max(1.0, clusters - 6.0)
-    covariance = unit[:, None] * inverse * unit * variance * max(overlap, design_effect)
+    covariance = unit[:, None] * inverse * unit * variance * factor * max(overlap, design_effect)
     covariance[:3, :3] += np.diag(np.asarray(site_sigma, dtype=np.float64) ** 2)
     out: Array = 0.5 * (covariance + covariance.T)
     return out

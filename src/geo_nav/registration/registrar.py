@@ -252,6 +252,7 @@ class Registrar:
             solved.residuals[solved.inliers],
             self._site_sigma,
             support=found.support,
+            factor=config.window_variance_factor if found.support > 0.0 else 1.0,
         )
         verdict = condition_gate(covariance, config)
         if verdict is None and covariance is not None:
