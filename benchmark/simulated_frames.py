@@ -27,6 +27,7 @@ from geo_nav.site import load_site
 
 
 def main() -> None:
+    """Runs every matcher over the same frames and priors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--matcher", nargs="+", default=["sift", "xfeat", "xfeat_lighterglue"])
     parser.add_argument("--step", type=float, default=2.0, help="seconds of flight from one frame to the next")
@@ -53,10 +54,10 @@ def main() -> None:
         for t in track(np.arange(0.0, config.duration - 0.5, given.step), description=name):
             truth = camera.pose(float(t))
             error = rng.normal(size=6) * np.sqrt(np.diag(covariance))
-            prior = Pose(
-                Rotation.from_rotvec(error[3:]).as_matrix() @ truth.rotation, truth.translation + error[:3]
+            prior = Pose(Rotation.from_rotvec(error[3:]).as_matrix() @ truth.rotation, truth.translation + error[:3])
+            found.append(
+                (registrar.register(camera.frame(float(t)), camera.camera, prior, covariance, float(t)), truth)
             )
-            found.append((registrar.register(camera.frame(float(t)), camera.camera, prior, covariance, float(t)), truth))
         table.add_row(name, *_row(found))
         stages[name] = {
             stage: float(np.median([r.milliseconds.get(stage, 0.0) for r, _ in found]))

@@ -18,7 +18,7 @@ RECORDED = (
     "/geo_nav/odometry nav_msgs/msg/Odometry /geo_nav/absolute_pose geo_nav_msgs/msg/AbsolutePose "
     "/geo_nav/status geo_nav_msgs/msg/NavigationStatus /geo_nav/site geo_nav_msgs/msg/SiteInfo "
     "/geo_nav/fix sensor_msgs/msg/NavSatFix /geo_nav/debug_image/compressed sensor_msgs/msg/CompressedImage "
-    "/simulation/truth nav_msgs/msg/Odometry /tf_static tf2_msgs/msg/TFMessage"
+    "/simulation/truth nav_msgs/msg/Odometry /simulation/gps_cut std_msgs/msg/Float64 /tf_static tf2_msgs/msg/TFMessage"
 )
 
 

@@ -6,7 +6,7 @@ from fusion_helpers import CONFIG, FRAME, World
 from geo_nav.fusion.belief import Belief
 from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.imu_buffer import ImuBuffer
-from geo_nav.fusion.imu_model import EARTH_RATE, ImuModel, normal_gravity
+from geo_nav.fusion.imu_model import EARTH_RATE, ImuModel
 from geo_nav.fusion.types import ImuSample
 from geo_nav.geodesy import LocalFrame
 
@@ -16,13 +16,6 @@ def filled(samples) -> ImuBuffer:
     for sample in samples:
         buffer.add(sample)
     return buffer
-
-
-def test_normal_gravity_matches_published_values():
-    # WGS84 (NIMA TR8350.2): equator, pole; and the free-air gradient of 0.3086 mGal/m.
-    assert normal_gravity(0.0, 0.0) == pytest.approx(9.7803253359, abs=1e-9)
-    assert normal_gravity(90.0, 0.0) == pytest.approx(9.8321849379, abs=1e-8)
-    assert normal_gravity(45.0, 1000.0) - normal_gravity(45.0, 0.0) == pytest.approx(-3.085e-3, abs=1e-5)
 
 
 def test_gravity_leans_with_the_ellipsoid_away_from_the_datum():

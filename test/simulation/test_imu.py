@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from geo_nav.geodesy import LocalFrame, Pose
-from geo_nav.simulation import PoseSpline, SimulationConfig, ideal_imu, make_flight, normal_gravity, synthesise_imu
+from geo_nav.geodesy import LocalFrame, Pose, normal_gravity
+from geo_nav.simulation import PoseSpline, SimulationConfig, ideal_imu, make_flight, synthesise_imu
 from geo_nav.simulation.imu import EARTH_RATE, corrupt_imu
 from geo_nav.simulation.plan import plan_world
 
@@ -15,14 +15,6 @@ SILENT = {
     "gyroscope_instability": 0.0, "accelerometer_vibration": 0.0, "gyroscope_vibration": 0.0, "g_sensitivity": 0.0,
     "scale_error": 0.0,
 }  # fmt: skip
-
-
-def test_normal_gravity_at_known_places():
-    # NIMA TR8350.2: 9.7803253359 at the equator, 9.8321849378 at the pole, on the ellipsoid.
-    assert normal_gravity(0.0, 0.0) == pytest.approx(9.7803253359, abs=1e-9)
-    assert normal_gravity(90.0, 0.0) == pytest.approx(9.8321849378, abs=1e-8)
-    # The free-air gradient is 0.3086 mGal a metre.
-    assert normal_gravity(45.0, 1000.0) - normal_gravity(45.0, 0.0) == pytest.approx(-3.086e-3, abs=2e-6)
 
 
 def test_at_rest_gravity_and_the_earth_rate_are_felt():

@@ -15,7 +15,7 @@ from geo_nav.evaluation.errors import EvaluationError
 from geo_nav.evaluation.recording import Fix, ImuTrack, OdometryTrack, Recording, RunInfo, StatusTrack, read_run_info
 from geo_nav.evaluation.ros_types import typestore
 from geo_nav.evaluation.trajectory import TimedPoses, read_tum, sorted_unique
-from geo_nav.geodesy import GeodesyError, LocalFrame, Pose
+from geo_nav.geodesy import GeodesyError, LocalFrame, Pose, TransformTree
 
 Array = npt.NDArray[np.float64]
 Messages = list[tuple[float, Any]]
@@ -195,13 +195,13 @@ def _gps(messages: Messages) -> Array:
     return table[np.isfinite(table).all(axis=1)]
 
 
-def _transforms(messages: Messages) -> dict[tuple[str, str], Pose]:
-    out = {}
+def _transforms(messages: Messages) -> TransformTree:
+    tree = TransformTree()
     for item in (t for _, m in messages for t in m.transforms):
         t, q = item.transform.translation, item.transform.rotation
-        frames = (item.header.frame_id.lstrip("/"), item.child_frame_id.lstrip("/"))
-        out[frames] = Pose.from_quaternion([q.x, q.y, q.z, q.w], [t.x, t.y, t.z])
-    return out
+        pose = Pose.from_quaternion([q.x, q.y, q.z, q.w], [t.x, t.y, t.z])
+        tree.add(item.header.frame_id.lstrip("/"), item.child_frame_id.lstrip("/"), pose)
+    return tree
 
 
 def _with_site(recording: Recording, messages: Messages) -> Recording:

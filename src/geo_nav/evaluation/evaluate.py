@@ -144,7 +144,7 @@ def _nearest(stamps: Array, wanted: Array) -> npt.NDArray[np.intp]:
 def _imu_only(recording: Recording, begin: float, config: EvaluationConfig) -> TimedPoses | None:
     """The IMU alone, from geo_nav's own pose and velocity at the cut: the start that geo_nav had."""
     odometry, imu = recording.odometry, recording.imu
-    T_base_imu = recording.static_transform("base_link", imu.frame_id)
+    T_base_imu = recording.transforms.lookup("base_link", imu.frame_id)
     R = np.eye(3) if T_base_imu is None else T_base_imu.rotation
     k = max(int(np.searchsorted(odometry.poses.stamps, begin, side="right")) - 1, 0)
     stamp = float(odometry.poses.stamps[k])

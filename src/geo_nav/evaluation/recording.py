@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geo_nav.evaluation.errors import EvaluationError
 from geo_nav.evaluation.trajectory import TimedPoses
-from geo_nav.geodesy import LocalFrame, Pose
+from geo_nav.geodesy import LocalFrame, Pose, TransformTree
 
 Array = npt.NDArray[np.float64]
 
@@ -170,7 +170,7 @@ class Recording:
         gps: (N, 4) stamp (s), latitude, longitude (degrees), ellipsoidal height (m).
         camera_stamps: (N,) of the frames sent, by `camera_info`.
         pictures: stamp and JPEG bytes of each debug picture.
-        transforms: `/tf_static`: (parent, child) → ``T_parent_child``.
+        transforms: what `/tf_static` said.
         camera_frame: of the fixes.
         origin: of `map`, None where the site was not published.
         site_name: of the site model.
@@ -188,27 +188,12 @@ class Recording:
     gps: Array
     camera_stamps: Array
     pictures: list[tuple[float, bytes]]
-    transforms: dict[tuple[str, str], Pose] = field(default_factory=dict)
+    transforms: TransformTree = field(default_factory=TransformTree)
     camera_frame: str = ""
     origin: LocalFrame | None = None
     site_name: str = ""
     site_descriptor: str = ""
     announced_gps_cut: float | None = None
-
-    def static_transform(self, parent: str, child: str) -> Pose | None:
-        """``T_parent_child`` through the tree of `/tf_static`; None where the two are not connected."""
-        if parent == child:
-            return Pose.identity()
-        found = {parent: Pose.identity()}
-        queue = [parent]
-        while queue:
-            frame = queue.pop(0)
-            for (a, b), T_a_b in self.transforms.items():
-                for start, end, step in ((a, b, T_a_b), (b, a, T_a_b.inverse())):
-                    if start == frame and end not in found:
-                        found[end] = found[frame] @ step
-                        queue.append(end)
-        return found.get(child)
 
     @property
     def T_base_camera(self) -> Pose | None:
@@ -216,7 +201,7 @@ class Recording:
         numbers = self.info.T_base_camera
         if numbers is not None:
             return Pose.from_quaternion(numbers[3:], numbers[:3])
-        return self.static_transform("base_link", self.camera_frame)
+        return self.transforms.lookup("base_link", self.camera_frame)
 
     @property
     def gps_cut(self) -> float:

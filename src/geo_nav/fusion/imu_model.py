@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.imu_buffer import ImuSegment
-from geo_nav.geodesy import LocalFrame
+from geo_nav.geodesy import LocalFrame, normal_gravity
 
 Array = npt.NDArray[np.float64]
 
@@ -20,23 +20,6 @@ EARTH_RATE = 7.292115e-5
 
 _CELL = 500.0
 """Gravity is taken at the centre of cells of this size, m: the direction is then right to 0.05 mrad."""
-
-
-def normal_gravity(latitude: float, height: float) -> float:
-    """Normal gravity of the WGS84 ellipsoid (Somigliana), with the free-air terms of second order in height.
-
-    Args:
-        latitude: degrees.
-        height: m above the ellipsoid.
-
-    Returns:
-        Magnitude in m/s².
-    """
-    sin2 = np.sin(np.radians(latitude)) ** 2
-    surface = 9.7803253359 * (1.0 + 0.001931852652 * sin2) / np.sqrt(1.0 - 0.00669437999 * sin2)
-    flattening, ratio, semi_major = 1.0 / 298.257223563, 0.00344978650684, 6378137.0
-    linear = 2.0 / semi_major * (1.0 + flattening + ratio - 2.0 * flattening * sin2) * height
-    return float(surface * (1.0 - linear + 3.0 * (height / semi_major) ** 2))
 
 
 class ImuModel:

@@ -15,7 +15,7 @@ from geo_nav.evaluation.ros_types import typestore
 from geo_nav.nodes.base import GeoNavNode, latched, reliable, run, sensor
 from geo_nav.nodes.conversion import message_type
 
-_LATCHED = {"/tf_static", "/geo_nav/site"}
+_LATCHED = {"/tf_static", "/geo_nav/site", "/simulation/gps_cut"}
 _BEST_EFFORT_KINDS = {
     "sensor_msgs/msg/Imu",
     "sensor_msgs/msg/NavSatFix",

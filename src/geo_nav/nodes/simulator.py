@@ -8,6 +8,7 @@ import time
 import numpy as np
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, Image, Imu, NavSatFix, NavSatStatus
+from std_msgs.msg import Float64
 from tf2_msgs.msg import TFMessage
 
 from geo_nav.fusion import NavState
@@ -39,6 +40,7 @@ class Simulator(GeoNavNode):
         self._image = self.create_publisher(Image, "image_raw", reliable(2))
         self._info = self.create_publisher(CameraInfo, "camera_info", reliable(10))
         self._truth = self.create_publisher(Odometry, "/simulation/truth", reliable(100))
+        self._gps_cut = self.create_publisher(Float64, "/simulation/gps_cut", latched())
         self._tf_static = self.create_publisher(TFMessage, "/tf_static", latched())
 
     def activate(self) -> None:
@@ -73,6 +75,7 @@ class Simulator(GeoNavNode):
             self._stop.wait(0.1)
         self._stop.wait(_SETTLE)
         self._epoch = time.time() + 0.5
+        self._gps_cut.publish(Float64(data=self._epoch + self._config.gps_outage_start))
         self._begin.set()
         gps_due = truth_due = 0.0
         for k in range(self._simulation.imu_count):

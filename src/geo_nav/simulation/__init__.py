@@ -5,7 +5,7 @@ from geo_nav.simulation.camera import CameraSimulator, camera_mounting, make_cam
 from geo_nav.simulation.config import SimulationConfig
 from geo_nav.simulation.errors import SimulationError
 from geo_nav.simulation.flight import make_flight
-from geo_nav.simulation.imu import ImuRecord, ideal_imu, normal_gravity, synthesise_imu
+from geo_nav.simulation.imu import ImuRecord, ideal_imu, synthesise_imu
 from geo_nav.simulation.simulation import Simulation, ensure_world
 from geo_nav.simulation.trajectory import FlightSpline, Motion, PoseSpline, Trajectory
 from geo_nav.simulation.world import World, generate_world, world_folder
@@ -29,7 +29,6 @@ __all__ = [
     "ideal_imu",
     "make_camera",
     "make_flight",
-    "normal_gravity",
     "synthesise_imu",
     "world_folder",
 ]

@@ -29,7 +29,9 @@ class SimulationConfig(BaseModel):
     accelerometer_noise: float = Field(0.0023, description="white noise density, m/s²/√Hz", ge=0.0, le=0.1)
     gyroscope_noise: float = Field(0.00025, description="white noise density, rad/s/√Hz", ge=0.0, le=0.05)
     accelerometer_bias: float = Field(0.05, description="constant turn-on bias, 1 sigma an axis, m/s²", ge=0.0, le=1.0)
-    gyroscope_bias: float = Field(0.0007, description="bias left by the calibration at arming, 1 sigma, rad/s", ge=0.0, le=0.1)
+    gyroscope_bias: float = Field(
+        0.0007, description="bias left by the calibration at arming, 1 sigma, rad/s", ge=0.0, le=0.1
+    )
     accelerometer_bias_walk: float = Field(1.5e-4, description="bias random walk, m/s³/√Hz", ge=0.0, le=0.01)
     gyroscope_bias_walk: float = Field(1.0e-5, description="bias random walk, rad/s²/√Hz", ge=0.0, le=0.001)
     accelerometer_instability: float = Field(4.0e-4, description="flicker floor, 1 sigma, m/s²", ge=0.0, le=0.1)

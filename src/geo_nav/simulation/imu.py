@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.signal import lfilter
 
 from geo_nav.fusion.types import ImuSample
-from geo_nav.geodesy import LocalFrame
+from geo_nav.geodesy import LocalFrame, normal_gravity
 from geo_nav.simulation.config import SimulationConfig
 from geo_nav.simulation.errors import SimulationError
 from geo_nav.simulation.trajectory import Motion, Trajectory
@@ -27,20 +27,6 @@ _EARTH_RADIUS = 6_371_000.0
 _INSTABILITY_TIME = 200.0
 _ACCELEROMETER_STEP = 9.80665 * 24.0 / 32768.0
 _GYROSCOPE_STEP = np.radians(1000.0) / 32768.0
-
-
-def normal_gravity(latitude: npt.ArrayLike, height: npt.ArrayLike) -> Array:
-    """Gravity at a latitude (degrees) and a height above the ellipsoid (m), m/s².
-
-    Somigliana's formula with the WGS84 constants, and the second-order free-air correction (NIMA TR8350.2, equations
-    4-1 and 4-3).
-    """
-    s2 = np.sin(np.radians(latitude)) ** 2
-    surface = 9.7803253359 * (1.0 + 0.00193185265241 * s2) / np.sqrt(1.0 - 0.00669437999014 * s2)
-    a, f, m = 6_378_137.0, 1.0 / 298.257223563, 0.00344978650684
-    h = np.asarray(height, np.float64)
-    out: Array = surface * (1.0 - 2.0 / a * (1.0 + f + m - 2.0 * f * s2) * h + 3.0 * h**2 / a**2)
-    return out
 
 
 @dataclass(frozen=True, eq=False)
