@@ -18,7 +18,15 @@ Array = npt.NDArray[np.float64]
 FRAME = LocalFrame(47.4, 8.5, 450.0)
 T_BASE_CAMERA = Pose.from_rotation_vector([np.pi * 0.9, 0.1, -0.05], [0.3, -0.1, -0.15])
 FIX_SIGMAS = np.array([0.3, 0.3, 0.3, *np.radians([0.5, 0.5, 0.5])])
-CONFIG = FusionConfig()
+CONFIG = FusionConfig(
+    # The fixes made here err independently, and the IMU is a worse one than the default's.
+    fix_correlation_time=0.0,
+    gyroscope_noise=0.002,
+    accelerometer_bias_walk=1e-3,
+    gyroscope_bias_walk=1e-4,
+    accelerometer_bias_sigma=0.2,
+    gyroscope_bias_sigma=0.02,
+)
 
 
 class Flight:
