@@ -50,7 +50,7 @@ def nodes(context):
     overrides = {name: given[name] for name in ("site", "matcher", "checkpoint") if given[name]}
     overrides |= {name: given[name].lower() in ("true", "1") for name in ("use_sim_time", "autostart")}
     common = {"package": "geo_nav", "namespace": "/geo_nav", "output": "screen"}
-    navigation = {"parameters": [given["config"], overrides], "respawn": True, "respawn_delay": 1.0, "on_exit": stop}
+    navigation = {"parameters": [given["config"], overrides], "respawn": True, "respawn_delay": 0.2, "on_exit": stop}
     camera = [
         ("image_raw", given["image_topic"]),
         ("image_raw/compressed", given["image_topic"] + "/compressed"),

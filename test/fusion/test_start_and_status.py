@@ -235,3 +235,25 @@ def test_damaged_or_foreign_checkpoint_is_refused():
     with pytest.raises(FusionError, match="datum"):
         Fusion(FusionConfig(), LocalFrame(48.0, 8.5, 450.0), T_BASE_CAMERA).restore(good)
     assert good["datum"] == [FRAME.latitude, FRAME.longitude, FRAME.height]
+
+
+def test_attitude_after_a_kill_narrows_what_the_gap_left_open():
+    world = World(seed=5, duration=12.0, rate=100.0)
+    before = new_fusion()
+    run(before, World(seed=5, duration=6.0, rate=100.0))
+    sigmas = []
+    for with_attitude in (False, True):
+        fusion = new_fusion()
+        fusion.restore(before.checkpoint())
+        for sample in (s for s in world.imu if 9.0 < s.stamp < 9.5):
+            fusion.add_imu(sample)
+            if with_attitude:
+                rotation = world.flight.rotation(sample.stamp).as_matrix()
+                fusion.add_attitude(sample.stamp, rotation, np.diag([0.01, 0.01, 0.04]) ** 2)
+        fusion.update()
+        state = fusion.state()
+        sigmas.append(np.sqrt(np.diag(state.pose_covariance)[3:]))
+        error = state.T_map_base.angle_to(world.flight.pose(state.stamp))
+    assert (sigmas[0] > 0.2).all()
+    assert (sigmas[1] < 0.05).all()
+    assert error < 0.1

@@ -51,8 +51,9 @@ class Flight:
         """Distance of the newest odometry from the truth at its stamp, m."""
         estimate = self.odometry[-1]
         stamp = conversion.seconds(estimate.header.stamp)
-        stamps = np.array([conversion.seconds(m.header.stamp) for m in self.truth])
-        track = np.array([conversion.pose_from_message(m.pose.pose).translation for m in self.truth])
+        truth = list(self.truth)  # it grows meanwhile
+        stamps = np.array([conversion.seconds(m.header.stamp) for m in truth])
+        track = np.array([conversion.pose_from_message(m.pose.pose).translation for m in truth])
         at = [np.interp(stamp, stamps, track[:, i]) for i in range(3)]
         return float(np.linalg.norm(conversion.pose_from_message(estimate.pose.pose).translation - at))
 

@@ -68,6 +68,23 @@ class Belief:
         covariance = transition @ self.covariance @ transition.T + pim.residualCovariance()
         return Belief(stamp, nav, self.bias, 0.5 * (covariance + covariance.T))
 
+    def with_attitude(self, rotation: Array, covariance: Array) -> Belief:
+        """This belief joined with a measured attitude (Kalman update).
+
+        Args:
+            rotation: (3, 3) R_map_base as measured.
+            covariance: (3, 3) of it about the axes of `base_link`, rad².
+        """
+        P = self.covariance
+        residual = gtsam.Rot3.Logmap(self.nav.attitude().between(rot3(rotation)))
+        gain = P[:, :3] @ np.linalg.inv(P[:3, :3] + covariance)
+        step = gain @ residual
+        rest = np.eye(15)
+        rest[:, :3] -= gain
+        updated = rest @ P @ rest.T + gain @ covariance @ gain.T
+        bias = gtsam.imuBias.ConstantBias(self.bias.accelerometer() + step[9:12], self.bias.gyroscope() + step[12:15])
+        return Belief(self.stamp, self.nav.retract(step[:9]), bias, 0.5 * (updated + updated.T))
+
     def propagated(self, segments: list[ImuSegment], model: ImuModel) -> Belief:
         """This belief propagated through IMU segments that start at its stamp."""
         belief = self

@@ -139,6 +139,12 @@ class Estimator:
             result.started = f"{name} is refused: {gap:.1f} s older than the IMU, more than {limit:g} s"
             self._refusal = f"; {result.started}"
             return
+        if resumed is not belief:
+            # Nobody knows how the vehicle has turned meanwhile, but its AHRS may.
+            attitude = self._intake.attitude(resumed.stamp, span[1])
+            if attitude is not None:
+                resumed = resumed.propagated(self._imu.segments(resumed.stamp, attitude.stamp), self._model)
+                resumed = resumed.with_attitude(attitude.rotation, attitude.covariance)
         self._begin(resumed, last_fix, result, f"started from {name}")
 
     def _resumed(self, belief: Belief, first_imu: float) -> Belief | None:

@@ -120,6 +120,8 @@ class GeoNavNode(LifecycleNode):
             except GeoNavError as error:
                 self.warn_sometimes(f"{what}: {error}")
             except Exception as error:  # the last line of defence: a message must not end the navigation
+                if not rclpy.ok():
+                    return None  # taken down meanwhile: nothing can be published any more
                 self.warn_sometimes(f"{what}: {type(error).__name__}: {error}")
             return None
 

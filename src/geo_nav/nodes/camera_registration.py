@@ -151,7 +151,9 @@ class CameraRegistration(GeoNavNode):
             # OpenGL contexts belong to a thread, so the renderer is made here.
             renderer = create_renderer(self._site, **self._rendering.model_dump())
             matcher = create_matcher(self._matcher, **self._matching.model_dump())
-            registrar = Registrar(renderer, matcher, self._config, self._site.sigma, texel_size(self._site))
+            registrar = Registrar(
+                renderer, matcher, self._config, self._site.sigma, texel_size(self._site), self._stop.is_set
+            )
         except Exception as error:  # handed to activate(), which reports it
             problem.append(error)
             return

@@ -22,7 +22,7 @@ from geo_nav.nodes.transforms import StaticTransforms
 from geo_nav_msgs.msg import AbsolutePose, NavigationStatus, SiteInfo
 
 _STATUS_PERIOD = 0.5
-_CHECKPOINT_PERIOD = 2.0
+_CHECKPOINT_PERIOD = 0.5
 
 
 class FusionNode(GeoNavNode):
@@ -130,11 +130,12 @@ class FusionNode(GeoNavNode):
         if fusion is None or not self.active:
             return
         state = fusion.add_imu(conversion.imu_from_message(message))
-        self._work_waits.set()
         if state is None:
             attitude = conversion.attitude_from_message(message)
             if attitude is not None:
                 fusion.add_attitude(conversion.seconds(message.header.stamp), *attitude)
+        self._work_waits.set()
+        if state is None:
             return
         if self._newest is None or state.stamp > self._newest.stamp or state.stamp < self._newest.stamp - 1.0:
             self._newest = state

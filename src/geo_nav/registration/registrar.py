@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
 
@@ -43,6 +44,7 @@ class Registrar:
         site_sigma: (3,) expected error of the site model east, north, up, metres (`SiteModel.sigma`).
         texel: size of the model's texels on the ground, metres; a frame that is sharper than the model is reduced
             to match it (see `RegistrationConfig.finest_gsd`). None reduces to `max_width` only.
+        cancelled: asked between the views of a wide prior, which take seconds; True makes do with those tried.
 
     Attributes:
         last_view: the view that the last frame was matched against; None before the first.
@@ -59,6 +61,7 @@ class Registrar:
         config: RegistrationConfig,
         site_sigma: npt.ArrayLike,
         texel: float | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self._renderer = renderer
         self._matcher = matcher
@@ -67,6 +70,7 @@ class Registrar:
         if self._site_sigma.shape != (3,) or not (self._site_sigma >= 0).all():
             raise RegistrationError(f"the site's sigma must be three numbers east, north, up, got {site_sigma!r}")
         self._texel = texel
+        self._cancelled = cancelled
         self._reader = FrameReader()
         self._reference: Reference | None = None
         self.last_view: RenderedView | None = None
@@ -170,7 +174,7 @@ class Registrar:
             found = align(frame, reference, self._matcher, radius, self._site_sigma, self._config, watch)
             if best is None or found.log10_false_alarms < best.log10_false_alarms:
                 best = found
-            if best.log10_false_alarms < _DECISIVE:
+            if best.log10_false_alarms < _DECISIVE or self._cancelled():
                 break
         assert best is not None
         return best

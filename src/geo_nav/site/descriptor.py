@@ -128,7 +128,7 @@ def describe_survey(folder: Path) -> SiteDescriptor:
     content: dict[str, object] = {
         "name": folder.resolve().name,
         "datum": origin,
-        "sigma": [gsd, gsd, 2.0 * gsd],
+        "sigma": [2.0 * gsd, 2.0 * gsd, 3.0 * gsd],
         "layers": [
             {"kind": "dem_orthophoto", "dem": "site/dsm.tif", "orthophoto": "site/ortho.tif", "despike": 2.0},
         ],
