@@ -28,7 +28,7 @@ def test_a_surveyed_folder_needs_no_descriptor(tmp_path):
     model = load_site(survey(tmp_path))
     assert model.frame == LocalFrame(48.13, 11.57, 490.0)
     assert model.name == tmp_path.name
-    assert model.sigma == pytest.approx([0.5, 0.5, 1.0])
+    assert model.sigma == pytest.approx([1.0, 1.0, 1.5])
 
 
 @pytest.mark.parametrize(("file", "message"), [("site/dsm.tif", "no site/dsm.tif"), ("datum.json", "neither")])

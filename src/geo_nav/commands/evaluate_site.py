@@ -20,7 +20,7 @@ _PIPE_WIDTH = 150
 
 def evaluate_site(
     folder: Annotated[Path, typer.Argument(help="Survey: images/, camera.json, datum.json, truth.csv, site/.")],
-    matcher: Annotated[str, typer.Option(help="sift, xfeat or xfeat_lighterglue.")] = "sift",
+    matcher: Annotated[str, typer.Option(help="sift, xfeat, xfeat_lighterglue or xfeat_orientation.")] = "sift",
     prior_error: Annotated[
         str, typer.Option(help="Limits of the priors' random errors: metres, degrees of heading, degrees of tilt.")
     ] = "30,10,3",

@@ -30,7 +30,7 @@ def register(
     prior_error: Annotated[
         str, typer.Option(help="How wrong the prior may be: metres, degrees of heading, degrees of tilt.")
     ] = "30,10,3",
-    matcher: Annotated[str, typer.Option(help="sift, xfeat or xfeat_lighterglue.")] = "sift",
+    matcher: Annotated[str, typer.Option(help="sift, xfeat, xfeat_lighterglue or xfeat_orientation.")] = "sift",
     max_width: Annotated[int, typer.Option(help="Width to which a larger photograph is reduced, pixels.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the matcher.")] = 1,
     picture: Annotated[Path | None, typer.Option(help="Match picture; else <image>_match.png here.")] = None,
