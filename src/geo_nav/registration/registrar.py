@@ -292,7 +292,15 @@ def _refused(verdict: Verdict, found: Alignment | None = None) -> AbsolutePose:
     if found is None:
         return AbsolutePose(0.0, status, reason)
     rms = float("nan") if found.resection is None else _rms(found.resection)
-    return AbsolutePose(0.0, status, reason, matches=len(found.pixels), inliers=found.inliers, reprojection_rms=rms)
+    return AbsolutePose(
+        0.0,
+        status,
+        reason,
+        matches=len(found.pixels),
+        inliers=found.inliers,
+        reprojection_rms=rms,
+        log10_false_alarms=found.log10_false_alarms,
+    )
 
 
 def _tie_points(frame: Frame, found: Alignment, resection: Resection, rms: float, site_sigma: Array) -> TiePoints:

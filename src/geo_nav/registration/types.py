@@ -65,6 +65,7 @@ class AbsolutePose:
         matches: number of matches that could be lifted to 3D.
         inliers: of those, in agreement with the pose.
         reprojection_rms: of the inliers, pixels.
+        log10_false_alarms: of how many such agreements chance would bring; NaN where nothing was matched.
         tie_points: the inliers; None where there is no pose.
         milliseconds: duration of each stage (undistort, render, extract, match, resect, total).
         matcher: name of the matcher.
@@ -78,6 +79,7 @@ class AbsolutePose:
     matches: int = 0
     inliers: int = 0
     reprojection_rms: float = float("nan")
+    log10_false_alarms: float = float("nan")
     tie_points: TiePoints | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
     matcher: str = ""
