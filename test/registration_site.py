@@ -6,7 +6,7 @@ import numpy as np
 from geo_nav.geodesy import LocalFrame, Pose
 from geo_nav.registration.gimbal import rotation_from_gimbal
 from geo_nav.rendering import Camera
-from geo_nav.site import SiteModel, SiteTile
+from geo_nav.site import ModelError, SiteModel, SiteTile
 
 SIDE = 240.0
 """Metres."""
@@ -44,7 +44,7 @@ def synthetic_site(seed: int = 1) -> SiteModel:
     )
     uv = np.stack([u, v], axis=-1).reshape(-1, 2).astype(np.float32)
     tile = SiteTile(vertices, faces, uv, texture(seed))
-    return SiteModel("synthetic", LocalFrame(47.0, 8.0, 400.0), (tile,), np.array([0.05, 0.05, 0.1]))
+    return SiteModel("synthetic", LocalFrame(47.0, 8.0, 400.0), (tile,), ModelError(np.array([0.05, 0.05, 0.1])))
 
 
 def camera(distorted: bool = False) -> Camera:

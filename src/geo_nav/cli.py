@@ -7,7 +7,18 @@ import sys
 import typer
 
 from geo_nav import GeoNavError, __version__
-from geo_nav.commands import demo, evaluate_site, launch, make_bag, register, report, simulate, site
+from geo_nav.commands import (
+    bench,
+    demo,
+    evaluate_site,
+    export_matcher,
+    launch,
+    make_bag,
+    register,
+    report,
+    simulate,
+    site,
+)
 
 app = typer.Typer(
     name="geo-nav",
@@ -21,6 +32,8 @@ app.add_typer(simulate.app, name="simulate")
 app.command("register")(register.register)
 app.command("evaluate-site")(evaluate_site.evaluate_site)
 app.command("make-bag")(make_bag.make_bag)
+app.add_typer(bench.app, name="bench")
+app.command("export-matcher")(export_matcher.export_matcher)
 app.command("report")(report.report)
 app.command("demo")(demo.demo)
 app.command("launch", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(launch.launch)

@@ -10,10 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from geo_nav.evaluation import EvaluationError
-from geo_nav.evaluation.site_evaluation import PriorErrorLaw, QueryResult, SiteEvaluation, evaluate_site
+from geo_nav.evaluation.bench.laws import PriorErrorLaw
+from geo_nav.evaluation.bench.results import QueryResult
+from geo_nav.evaluation.site_evaluation import SiteEvaluation, evaluate_site
 from geo_nav.evaluation.survey import read_camera, read_survey
 from geo_nav.geodesy import LocalFrame, Pose
-from geo_nav.geodesy.pose import error_vector
 from geo_nav.registration import RegistrationConfig, RegistrationError
 from geo_nav.registration.pose_format import describe_pose, parse_pose
 from registration_site import truth_pose
@@ -77,15 +78,6 @@ def test_damaged_surveys_are_named(tmp_path: Path, file: str, content: str | Non
         read_survey(folder)
 
 
-def test_prior_law_has_the_covariance_it_tells() -> None:
-    rng = np.random.default_rng(0)
-    errors = np.array([error_vector(LAW.draw(truth_pose(), rng), truth_pose()) for _ in range(4000)])
-    assert np.linalg.norm(errors[:, :2], axis=1).max() <= 30.0
-    assert np.abs(errors[:, 2]).max() <= 10.0
-    ratio = errors.std(axis=0) / np.sqrt(np.diag(LAW.covariance()))
-    np.testing.assert_allclose(ratio, 1.0, atol=0.05)
-
-
 def result(**changes: object) -> QueryResult:
     values: dict[str, object] = {
         "name": "q",
@@ -109,10 +101,6 @@ def result(**changes: object) -> QueryResult:
 def test_summary_counts_refused_and_false() -> None:
     nan = float("nan")
     evaluation = SiteEvaluation(
-        "s",
-        "sift",
-        LAW,
-        0,
         (
             result(),
             result(error_m=0.8, nees=12.0),
@@ -121,6 +109,10 @@ def test_summary_counts_refused_and_false() -> None:
             # An impostor has no truth: its accept is false.
             result(error_m=nan),
         ),
+        "s",
+        "sift",
+        LAW,
+        0,
     )
     assert evaluation.within(0.5) == 0.2
     assert evaluation.within(1.0) == 0.4

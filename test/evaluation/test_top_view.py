@@ -4,7 +4,7 @@ import pytest
 from geo_nav.evaluation import EvaluationError
 from geo_nav.evaluation.top_view import top_view
 from geo_nav.geodesy import LocalFrame
-from geo_nav.site.model import SiteModel, SiteTile
+from geo_nav.site.model import ModelError, SiteModel, SiteTile
 
 RED, GREEN, BLUE, WHITE, GREY = (200, 0, 0), (0, 200, 0), (0, 0, 200), (250, 250, 250), (235, 235, 235)
 
@@ -30,7 +30,7 @@ def test_north_is_up_the_roof_hides_the_ground_and_nothing_is_grey():
     ground = square(-50.0, -50.0, 100.0, 0.0, quadrants)
     roof = square(-10.0, 10.0, 20.0, 8.0, np.full((4, 4, 3), 250))
     cellar = square(20.0, -40.0, 10.0, -5.0, np.full((4, 4, 3), 250))
-    site = SiteModel("s", LocalFrame(48.0, 11.0, 0.0), (roof, ground, cellar), np.ones(3))
+    site = SiteModel("s", LocalFrame(48.0, 11.0, 0.0), (roof, ground, cellar), ModelError(np.ones(3)))
     view = top_view(site, np.array([-60.0, -60.0]), np.array([60.0, 60.0]), width=240)
     assert view.image.shape == (240, 240, 3)
     assert view.extent == pytest.approx((-60.0, 60.0, -60.0, 60.0))
@@ -48,7 +48,7 @@ def test_north_is_up_the_roof_hides_the_ground_and_nothing_is_grey():
 def test_a_fine_texture_is_averaged_not_sampled():
     stripes = np.zeros((512, 512, 3), np.uint8)
     stripes[:, ::2] = 240
-    site = SiteModel("s", LocalFrame(48.0, 11.0, 0.0), (square(0.0, 0.0, 50.0, 0.0, stripes),), np.ones(3))
+    site = SiteModel("s", LocalFrame(48.0, 11.0, 0.0), (square(0.0, 0.0, 50.0, 0.0, stripes),), ModelError(np.ones(3)))
     view = top_view(site, np.array([0.0, 0.0]), np.array([50.0, 50.0]), width=64)
     assert view.image[8:-8, 8:-8].std() < 3.0
     assert view.image[8:-8, 8:-8].mean() == pytest.approx(120.0, abs=2.0)

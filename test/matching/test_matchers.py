@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from geo_nav.matching import MatchingError, create_matcher, matcher_names
-from geo_nav.matching.xfeat_network import exported_network, onnx_network, torch_network, weights_folder
 from registration_site import photographed, texture
 
 NAMES = ("sift", "xfeat", "xfeat_lighterglue")
@@ -68,17 +67,6 @@ def test_a_blank_picture_has_no_matches(
     blank = matcher.extract(np.full((480, 640, 3), 90, np.uint8))
     assert len(blank.keypoints) == 0
     assert len(matcher.match(blank, matcher.extract(pair[0]), 50.0)) == 0
-
-
-def test_exported_network_equals_torch(pair: tuple[np.ndarray, np.ndarray, np.ndarray], cache: Path) -> None:
-    weights = weights_folder() / "xfeat.pt"
-    exported = onnx_network(exported_network(weights, cache), 1)
-    original = torch_network(weights, "cpu", 1)
-    # A size other than the one that was exported.
-    grey = np.asarray(cv2.cvtColor(pair[0], cv2.COLOR_RGB2GRAY), np.float32)[:448, :608]
-    for a, b in zip(exported(grey), original(grey), strict=True):
-        assert a.shape == b.shape
-        np.testing.assert_allclose(a, b, atol=1e-4)
 
 
 def test_network_agrees_with_the_original_package(

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from geo_nav.fusion import FusionConfig
 from geo_nav.matching import MatchingConfig, matcher_names
-from geo_nav.registration import RegistrationConfig
+from geo_nav.registration import MaskConfig, RegistrationConfig
+from geo_nav.registration.tracking_config import TrackingConfig
 from geo_nav.rendering import RenderingConfig
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
@@ -25,6 +26,7 @@ GROUPS: dict[str, dict[str, type[BaseModel]]] = {
     "site_server": {"rendering": RenderingConfig},
     "camera_registration": {
         "rendering": RenderingConfig, "matching": MatchingConfig, "registration": RegistrationConfig,
+        "tracking": TrackingConfig, "masks": MaskConfig,
     },
     "fusion": {"": FusionConfig},
 }  # fmt: skip

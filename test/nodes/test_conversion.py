@@ -153,7 +153,7 @@ def test_imu_orientation_is_taken_only_where_there_is_one() -> None:
 def test_absolute_pose_message_tells_accepted_rejected_and_failed_apart() -> None:
     pose, covariance = some_pose(), np.eye(6) * 0.01
     accepted = AbsolutePose(
-        1.0, Status.ACCEPTED, "fine", pose, covariance, 90, 60, 0.7, None, {"match": 2.0, "total": 5.0}
+        1.0, Status.ACCEPTED, "fine", pose, covariance, 90, 60, 0.7, milliseconds={"match": 2.0, "total": 5.0}
     )
     message = conversion.absolute_pose_message(accepted, Time(sec=1), "map", "camera_optical")
     assert message.status == AbsolutePoseMessage.ACCEPTED

@@ -8,7 +8,7 @@ import pytest
 from geo_nav.geodesy import Pose
 from geo_nav.geodesy.pose import error_vector
 from geo_nav.matching import create_matcher
-from geo_nav.registration import Registrar, RegistrationConfig, RegistrationError, Status
+from geo_nav.registration import Registrar, RegistrationConfig, Status
 from geo_nav.registration.linearization import moved, project
 from geo_nav.registration.sharpness import texel_size
 from geo_nav.rendering import Renderer, create_renderer
@@ -32,7 +32,7 @@ def frame(renderer: Renderer) -> np.ndarray:
 
 
 def registrar(renderer: Renderer, matcher: str = "sift", **options: float) -> Registrar:
-    return Registrar(renderer, create_matcher(matcher), RegistrationConfig(**options), SITE.sigma, texel_size(SITE))
+    return Registrar(renderer, create_matcher(matcher), RegistrationConfig(**options), SITE.error, texel_size(SITE))
 
 
 def off(*delta: float) -> Pose:
@@ -105,10 +105,11 @@ def test_covariance_is_honest(renderer: Renderer) -> None:
         assert found.accepted, found.reason
         assert found.T_map_camera is not None
         assert found.covariance is not None
+        assert found.model_covariance is not None
         assert np.linalg.eigvalsh(found.covariance).min() > 0
         error = error_vector(found.T_map_camera, place)
         # The model has no error here, so what it is told of one is taken out again.
-        resection = found.covariance - np.diag([*SITE.sigma**2, 0.0, 0.0, 0.0])
+        resection = found.covariance - found.model_covariance
         nees.append(error @ np.linalg.solve(resection, error))
     assert 1.5 < np.mean(nees) < 12.0
 
@@ -219,11 +220,6 @@ def test_bad_input_is_a_verdict(renderer: Renderer, image: np.ndarray, covarianc
     assert found.status is Status.BAD_INPUT
     assert re.search(words, found.reason), found.reason
     assert found.T_map_camera is None
-
-
-def test_site_sigma_is_checked(renderer: Renderer) -> None:
-    with pytest.raises(RegistrationError, match="sigma"):
-        Registrar(renderer, create_matcher("sift"), RegistrationConfig(), [0.1, -1.0, 0.1])
 
 
 def test_texel_of_the_site() -> None:

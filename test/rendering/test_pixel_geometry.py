@@ -5,7 +5,7 @@ import pytest
 
 from geo_nav.geodesy import LocalFrame, camera_pose
 from geo_nav.rendering import Camera, create_renderer
-from geo_nav.site import SiteModel, SiteTile
+from geo_nav.site import ModelError, SiteModel, SiteTile
 
 # Deliberately off-centre, anisotropic and neither power of two nor multiple of four.
 CAMERA = Camera(331, 253, 300.0, 310.0, 150.3, 140.7)
@@ -25,7 +25,7 @@ def plane(slope=(0.0, 0.0)):
     texture = np.repeat(np.round(picture * 255).astype(np.uint8)[..., None], 3, axis=2)
     uv = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
     tile = SiteTile(vertices, np.array([[0, 1, 2], [0, 2, 3]], np.int32), uv, texture)
-    return SiteModel("plane", LocalFrame(0.0, 0.0, 0.0), (tile,), np.ones(3))
+    return SiteModel("plane", LocalFrame(0.0, 0.0, 0.0), (tile,), ModelError(np.ones(3)))
 
 
 @pytest.fixture(scope="module", params=["moderngl", "raycast"])
@@ -94,7 +94,7 @@ def test_the_nearer_surface_hides_the_other(backend):
     roof = ground.tiles[0]
     raised = SiteTile(roof.vertices * 0.1 + np.float32([0, 0, 15]), roof.faces, roof.uv, roof.texture)
     for tiles in [(roof, raised), (raised, roof)]:
-        model = SiteModel("two", ground.frame, tiles, np.ones(3))
+        model = SiteModel("two", ground.frame, tiles, ModelError(np.ones(3)))
         view = render(model, backend, camera_pose([0.0, 0.0, 60.0], 0.0, -np.pi / 2))
         assert view.depth[140, 150] == pytest.approx(45.0, abs=1e-3)
         assert view.depth[30, 30] == pytest.approx(60.0, abs=1e-3)
@@ -126,7 +126,7 @@ def test_vertex_colours_multiply_the_texture(backend):
     colors = np.array([[200, 100, 50]] * 4, np.uint8)
     white = np.full((1, 1, 3), 255, np.uint8)
     model = SiteModel(
-        "c", LocalFrame(0, 0, 0), (SiteTile(tile.vertices, tile.faces, tile.uv, white, colors),), np.ones(3)
+        "c", LocalFrame(0, 0, 0), (SiteTile(tile.vertices, tile.faces, tile.uv, white, colors),), ModelError(np.ones(3))
     )
     view = render(model, backend, camera_pose([0.0, 0.0, 50.0], 0.0, -np.pi / 2))
     assert view.image[126, 165] == pytest.approx([200, 100, 50], abs=1)
@@ -137,7 +137,10 @@ def test_a_texture_repeats_outside_its_first_period(backend):
     halves = np.zeros((64, 64, 3), np.uint8)
     halves[:, 32:] = 255
     model = SiteModel(
-        "r", LocalFrame(0, 0, 0), (SiteTile(tile.vertices, tile.faces, tile.uv * 4.0 - 2.0, halves),), np.ones(3)
+        "r",
+        LocalFrame(0, 0, 0),
+        (SiteTile(tile.vertices, tile.faces, tile.uv * 4.0 - 2.0, halves),),
+        ModelError(np.ones(3)),
     )
     view = render(model, backend, camera_pose([0.0, 0.0, 100.0], 0.0, -np.pi / 2))
     # 300 px = 100 m: a period is 25 m = 75 px; the centre of each half, east of the principal point.
@@ -152,7 +155,7 @@ def test_a_pattern_far_finer_than_the_pixels_becomes_grey(backend):
         "m",
         LocalFrame(0, 0, 0),
         (SiteTile(tile.vertices, tile.faces, tile.uv, np.repeat(board[..., None], 3, 2)),),
-        np.ones(3),
+        ModelError(np.ones(3)),
     )
     view = render(model, backend, camera_pose([0.0, 0.0, 200.0], 0.3, -np.pi / 2))
     inner = view.image[120:160, 130:170, 0].astype(float)

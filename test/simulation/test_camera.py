@@ -8,7 +8,7 @@ import pytest
 
 from geo_nav.simulation import CameraSimulator, SimulationConfig, make_camera, make_flight
 from geo_nav.simulation.plan import plan_world
-from geo_nav.site import SiteModel, SiteTile
+from geo_nav.site import ModelError, SiteModel, SiteTile
 
 CLEAN = {"read_noise": 0.0, "full_well": 1e9, "vignetting": 0.0, "exposure_time": 0.0}
 SIDE, PIXELS, GAP = 1200.0, 4096, 64
@@ -32,7 +32,7 @@ def marker_field(plan):
     points = np.column_stack(
         [column.ravel() / PIXELS * SIDE - half, half - row.ravel() / PIXELS * SIDE, np.full(column.size, height)]
     )
-    return SiteModel("markers", plan.frame, (tile,), np.full(3, 0.1)), points
+    return SiteModel("markers", plan.frame, (tile,), ModelError(np.full(3, 0.1))), points
 
 
 def make_simulator(**settings):

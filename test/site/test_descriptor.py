@@ -21,14 +21,14 @@ def test_a_file_and_its_folder_are_the_same_site(tmp_path):
     folder = write_site(tmp_path)
     assert load_site(folder).bounds == pytest.approx(load_site(folder / "site.yaml").bounds)
     assert load_site(str(folder)).name == "testland"
-    assert load_site(folder).sigma == pytest.approx([0.5, 0.5, 1.0])
+    assert load_site(folder).error.sigma == pytest.approx([0.5, 0.5, 1.0])
 
 
 def test_a_surveyed_folder_needs_no_descriptor(tmp_path):
     model = load_site(survey(tmp_path))
     assert model.frame == LocalFrame(48.13, 11.57, 490.0)
     assert model.name == tmp_path.name
-    assert model.sigma == pytest.approx([1.0, 1.0, 1.5])
+    assert model.error.sigma == pytest.approx([1.0, 1.0, 1.5])
 
 
 @pytest.mark.parametrize(("file", "message"), [("site/dsm.tif", "no site/dsm.tif"), ("datum.json", "neither")])

@@ -4,7 +4,7 @@ import trimesh
 from PIL import Image
 
 from geo_nav.geodesy import LocalFrame
-from geo_nav.site import HeightMap, SiteConfig, SiteError, SiteModel, SiteTile, load_site
+from geo_nav.site import HeightMap, ModelError, SiteConfig, SiteError, SiteModel, SiteTile, load_site
 from geo_nav.site.split import split_by_place, split_by_texture
 from site_helpers import CRS, write_descriptor
 
@@ -225,7 +225,7 @@ def test_height_is_the_highest_surface():
         np.zeros((3, 2), np.float32),
         picture(4),
     )
-    heights = HeightMap(SiteModel("h", LocalFrame(0.0, 0.0, 0.0), (low, roof, wall), np.ones(3)))
+    heights = HeightMap(SiteModel("h", LocalFrame(0.0, 0.0, 0.0), (low, roof, wall), ModelError(np.ones(3))))
     east = np.array([[1.0, 15.0, 12.5], [30.0, 41.0, 20.0]])
     north = np.array([[1.0, 15.0, 17.0], [5.0, 5.0, 20.0]])
     expected = np.array([[0.0, 3.5, 3.25], [0.0, np.nan, 4.0]])
@@ -238,7 +238,9 @@ def test_heights_of_many_places_agree_with_the_grid():
     tile = grid_tile()
     vertices = tile.vertices.copy()
     vertices[:, 2] = 0.3 * vertices[:, 0] - 0.1 * vertices[:, 1]
-    model = SiteModel("h", LocalFrame(0, 0, 0), (SiteTile(vertices, tile.faces, tile.uv, tile.texture),), np.ones(3))
+    model = SiteModel(
+        "h", LocalFrame(0, 0, 0), (SiteTile(vertices, tile.faces, tile.uv, tile.texture),), ModelError(np.ones(3))
+    )
     rng = np.random.default_rng(3)
     east, north = rng.uniform(0, 100, 100_000), rng.uniform(0, 50, 100_000)
     assert HeightMap(model)(east, north) == pytest.approx(0.3 * east - 0.1 * north, abs=1e-4)

@@ -13,7 +13,8 @@ from geo_nav import GeoNavError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from geo_nav.evaluation.site_evaluation import QueryResult, SiteEvaluation
+    from geo_nav.evaluation.bench.results import QueryResult
+    from geo_nav.evaluation.site_evaluation import SiteEvaluation
 
 _PIPE_WIDTH = 150
 
@@ -83,7 +84,7 @@ def evaluate_site(
 def _print(evaluation: SiteEvaluation, console: Console) -> None:
     from rich.table import Table
 
-    from geo_nav.evaluation.site_evaluation import FALSE_ACCEPT, RADII
+    from geo_nav.evaluation.bench.results import FALSE_ACCEPT, RADII
 
     position, heading, tilt = evaluation.law.limits
     table = Table(

@@ -30,7 +30,7 @@ def register(
     prior_error: Annotated[
         str, typer.Option(help="How wrong the prior may be: metres, degrees of heading, degrees of tilt.")
     ] = "30,10,3",
-    matcher: Annotated[str, typer.Option(help="sift, xfeat, xfeat_lighterglue or xfeat_orientation.")] = "sift",
+    matcher: Annotated[str, typer.Option(help="Name of the matcher: docs/matching.md.")] = "sift",
     max_width: Annotated[int, typer.Option(help="Width to which a larger photograph is reduced, pixels.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the matcher.")] = 1,
     picture: Annotated[Path | None, typer.Option(help="Match picture; else <image>_match.png here.")] = None,
@@ -38,8 +38,8 @@ def register(
 ) -> None:
     """Registers a photograph and prints its pose as JSON; exit status 1 where no pose is accepted."""
     from geo_nav.evaluation.match_picture import match_picture, write_picture
-    from geo_nav.evaluation.site_evaluation import parse_prior_error, photo_config
-    from geo_nav.evaluation.survey import read_camera, read_image
+    from geo_nav.evaluation.site_evaluation import parse_prior_error
+    from geo_nav.evaluation.survey import photo_config, read_camera, read_image
     from geo_nav.matching import create_matcher
     from geo_nav.registration import Registrar
     from geo_nav.registration.pose_format import parse_pose
@@ -56,7 +56,7 @@ def register(
     renderer = create_renderer(model)
     try:
         registrar = Registrar(
-            renderer, create_matcher(matcher, threads=threads), config, model.sigma, texel_size(model)
+            renderer, create_matcher(matcher, threads=threads), config, model.error, texel_size(model)
         )
         found = registrar.register(frame, intrinsics, T_map_camera_prior, law.covariance())
         result = describe(found, model)

@@ -46,11 +46,47 @@ def describe(model: SiteModel) -> dict[str, object]:
         "datum_height_ellipsoid_m": round(model.frame.height, 3),
         "bounds_min_enu_m": [round(float(v), 3) for v in low],
         "bounds_max_enu_m": [round(float(v), 3) for v in high],
-        "sigma_enu_m": [round(float(v), 3) for v in model.sigma],
+        "sigma_enu_m": [round(float(v), 3) for v in model.error.sigma],
+        "sigma_correlation_m": round(model.error.correlation, 1),
         "tiles": len(model.tiles),
         "triangles": model.triangles,
         "texture_megapixels": round(sum(t.shape[0] * t.shape[1] for t in textures.values()) / 1e6, 2),
     }
+
+
+@app.command("assess")
+def assess(
+    folder: Annotated[Path, typer.Argument(help="A surveyed folder: photographs of known pose beside the model.")],
+    matcher: Annotated[str, typer.Option(help="Name of the matcher: docs/matching.md.")] = "sift",
+    photographs: Annotated[int, typer.Option(min=5, help="How many of role 'model' are registered.")] = 16,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress bar")] = False,
+) -> None:
+    """Measures how far a site model lies from the truth, with photographs of known pose; prints lines for site.yaml."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from geo_nav.evaluation.site_assessment import assess_site
+
+    with Progress(console=Console(stderr=True), disable=quiet, transient=True) as bar:
+        task = bar.add_task("registering", total=None)
+        found = assess_site(
+            folder, matcher, photographs, progress=lambda done, all_: bar.update(task, completed=done, total=all_)
+        )
+    sigma = [round(float(v), 3) for v in found.measured.sigma]
+    facts = {
+        "sigma": sigma,
+        "sigma_correlation": round(found.measured.correlation, 1),
+        "described_sigma": [round(float(v), 3) for v in found.described.sigma],
+        "photographs": found.tried,
+        "registered": found.used,
+    }
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    typer.echo(f"# measured with {found.used} of {found.tried} photographs (described: {facts['described_sigma']})")
+    typer.echo(f"sigma: {sigma}")
+    typer.echo(f"sigma_correlation: {facts['sigma_correlation']}")
 
 
 @app.command("render")

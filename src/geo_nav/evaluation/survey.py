@@ -12,9 +12,11 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from geo_nav.evaluation.errors import EvaluationError
 from geo_nav.geodesy import GeodesyError, Pose
+from geo_nav.registration import RegistrationConfig
 from geo_nav.rendering import Camera, RenderingError
 
 
@@ -61,6 +63,18 @@ class Survey:
     def queries(self) -> tuple[SurveyPhoto, ...]:
         """The photographs to score on."""
         return tuple(p for p in self.photos if p.is_query)
+
+
+def photo_config(max_width: int = 1280) -> RegistrationConfig:
+    """Parameters for photographs, where accuracy counts and time does not: the full sharpness of the site is used.
+
+    Raises:
+        EvaluationError: the width is out of range.
+    """
+    try:
+        return RegistrationConfig(max_width=max_width, min_width=min(640, max_width), next_pass_shift=0.05)
+    except ValidationError as error:
+        raise EvaluationError(f"photographs cannot be reduced to a width of {max_width} pixels") from error
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:

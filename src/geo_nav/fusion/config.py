@@ -73,6 +73,10 @@ class FusionConfig(BaseModel):
         2.0, description="correlation time of the errors of absolute poses (0: independent), s", ge=0, le=3.0
     )
 
+    track_spacing: float = Field(
+        0.2, description="tracked frames closer than this to the last one in the graph are passed over, s", gt=0
+    )
+
     coasting_after: float = Field(3.0, description="COASTING when no fix was used for this long, s", gt=0)
     lost_after: float = Field(120.0, description="LOST when no fix was used for this long, s", gt=0)
     lost_sigma: float = Field(150.0, description="LOST when a horizontal axis is more uncertain than this, m", gt=0)

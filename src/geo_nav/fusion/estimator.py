@@ -20,6 +20,8 @@ from geo_nav.fusion.imu_buffer import ImuBuffer, ImuSegment
 from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.fusion.intake import FixOutcome, Intake
 from geo_nav.fusion.measurements import Attitude, GpsFix, Measurement, PoseFix
+from geo_nav.fusion.relative import RelativePose
+from geo_nav.fusion.track_gate import TrackGate
 
 _RIVALS_KEPT = 24
 """Refused fixes that are remembered."""
@@ -35,6 +37,8 @@ class Counts:
     used: int = 0
     refused: int = 0
     too_old: int = 0
+    tracks_used: int = 0
+    tracks_refused: int = 0
     rebuilds: int = 0
     rivals: int = 0
     last_fix: float = float("nan")
@@ -52,7 +56,9 @@ class Result:
 
 
 class Estimator:
-    """Runs the graph window. Only :meth:`request` and :meth:`counts` may be called beside :meth:`update`."""
+    """Runs the graph window. Only :meth:`request`, :meth:`counts` and :meth:`count_refused_tracks` may be called beside
+    :meth:`update`.
+    """
 
     def __init__(self, config: FusionConfig, imu: ImuBuffer, model: ImuModel, intake: Intake) -> None:
         self._config = config
@@ -68,6 +74,7 @@ class Estimator:
         self._counts = Counts()
         self._refusal = ""
         self._used_stamps: dict[str, float] = {}
+        self._tracks = TrackGate(config, imu, model)
         self.anchor: Belief | None = None
 
     def counts(self) -> Counts:
@@ -78,6 +85,11 @@ class Estimator:
     def _count(self, **changes: object) -> None:
         with self._lock:
             self._counts = replace(self._counts, **changes)  # type: ignore[arg-type]
+
+    def count_refused_tracks(self, number: int) -> None:
+        """So many more tracks that could not be used."""
+        with self._lock:
+            self._counts = replace(self._counts, tracks_refused=self._counts.tracks_refused + number)
 
     def request(self, belief: Belief, last_fix: float, name: str) -> None:
         """Start from a belief at the next update that has IMU there."""
@@ -102,6 +114,7 @@ class Estimator:
         self._candidates.clear()
         self._rivals.clear()
         self._used_stamps.clear()
+        self._tracks.clear()
 
     def update(self) -> Result:
         """Decide on every queued fix, and solve."""
@@ -109,14 +122,16 @@ class Estimator:
         span = self._imu.span
         if span is None:
             return result
-        fixes, lost = self._intake.take(span[1], self._config.lag)
+        queued, lost = self._intake.take(span[1], self._config.lag)
         result.fixes += lost
-        fixes = [self._with_rate(fix, span) for fix in fixes]
+        tracks = [m for m in queued if isinstance(m, RelativePose)]
+        fixes = [self._with_rate(m, span) for m in queued if not isinstance(m, RelativePose)]
         self._serve_request(span, result)
         if self._window is None:
+            result.fixes += [FixOutcome(t.stamp, t.kind, False, "there is no state yet") for t in tracks]
             self._start_from_fixes(fixes, span, result)
         else:
-            self._step(self._window, fixes, span[1], result)
+            self._step(self._window, fixes, tracks, span[1], result)
         return result
 
     def _with_rate(self, fix: Measurement, span: tuple[float, float]) -> Measurement:
@@ -207,17 +222,29 @@ class Estimator:
 
     # ------------------------------------------------------------------ the running graph
 
-    def _step(self, window: GraphWindow, fixes: list[Measurement], newest_imu: float, result: Result) -> None:
-        """Gate the fixes, put them in, solve."""
+    def _step(
+        self,
+        window: GraphWindow,
+        fixes: list[Measurement],
+        tracks: list[RelativePose],
+        newest_imu: float,
+        result: Result,
+    ) -> None:
+        """Gate the fixes and the tracks, put them in, solve."""
         used: list[Measurement] = []
         try:
             used = self._gated(window, fixes, result)
-            stamp = max([window.states[-1].stamp, *(m.stamp for m in used)])
+            newest = max([window.states[-1].stamp, *(m.stamp for m in used), *(t.stamp for t in tracks)])
+            motions, outcomes = self._tracks.judge(window, tracks, newest)
+            result.fixes += outcomes
+            self.count_refused_tracks(sum(not o.used for o in outcomes))
+            stamp = max([window.states[-1].stamp, *(m.stamp for m in used), *(t.stamp for t in motions)])
             spacing = self._config.max_state_spacing
             idle = [stamp + spacing] if newest_imu - stamp >= spacing else []
-            if used or idle:
-                self._solve(window, used, idle)
+            if used or motions or idle:
+                self._solve(window, used, idle, motions)
                 result.solved = True
+            self._count(tracks_used=self._counts.tracks_used + len(motions))
         except Exception as error:  # whatever GTSAM raises: the window starts anew, the run goes on
             used = self._rebuild(used, error, result)
         if not used:
@@ -268,8 +295,14 @@ class Estimator:
         interval = max(abs(fix.stamp - before), c.min_state_spacing)
         return 1.0 / math.tanh(interval / (2.0 * tau))
 
-    def _solve(self, window: GraphWindow, fixes: list[Measurement], idle: list[float]) -> None:
-        window.update(fixes, idle)
+    def _solve(
+        self,
+        window: GraphWindow,
+        fixes: list[Measurement],
+        idle: list[float],
+        tracks: Sequence[RelativePose] = (),
+    ) -> None:
+        window.update(fixes, idle, tracks)
         anchor = window.newest()
         if not np.isfinite(anchor.nav.position()).all() or np.linalg.eigvalsh(anchor.covariance)[0] <= 0.0:
             raise FusionError("the solution is not finite, or its covariance not positive definite")
@@ -292,8 +325,11 @@ class Estimator:
         else:
             kept = self._rebuild_from(base, kept, result)
         lost = {(m.stamp, m.kind) for m in fixes if m not in kept}
+        # The references of the tracks lie before the new window.
         result.fixes = [
-            replace(o, used=False, reason="lost when the graph was rebuilt") if (o.stamp, o.kind) in lost else o
+            replace(o, used=False, reason="lost when the graph was rebuilt")
+            if o.used and ((o.stamp, o.kind) in lost or o.kind == "track")
+            else o
             for o in result.fixes
         ]
         return kept

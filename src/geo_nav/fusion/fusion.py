@@ -16,6 +16,7 @@ import numpy.typing as npt
 from geo_nav.fusion.belief import Belief, pose3
 from geo_nav.fusion.checkpoint import from_checkpoint, to_checkpoint
 from geo_nav.fusion.config import FusionConfig
+from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.estimator import Estimator
 from geo_nav.fusion.imu_buffer import ImuBuffer, ImuVerdict
 from geo_nav.fusion.imu_model import ImuModel
@@ -29,6 +30,7 @@ from geo_nav.fusion.measurements import (
     pose_fix,
 )
 from geo_nav.fusion.propagator import Propagator
+from geo_nav.fusion.relative import relative_pose
 from geo_nav.fusion.status import StatusReport, classify
 from geo_nav.fusion.types import ImuSample, NavigationState, NavState
 from geo_nav.geodesy import LocalFrame, Pose, covariance_gtsam_from_ros
@@ -61,8 +63,8 @@ class Fusion:
     """The fixed-lag factor graph behind two calls: `add_imu` at IMU rate, `update` from a worker.
 
     Threads: ``add_imu`` belongs to one IMU thread and never waits for a solve; ``update`` to one worker;
-    ``add_absolute_pose``, ``add_gps``, ``add_attitude``, ``set_pose``, ``restore``, ``status``, ``checkpoint`` and
-    ``pose_at`` may be called from any thread.
+    ``add_absolute_pose``, ``add_relative_pose``, ``add_gps``, ``add_attitude``, ``set_pose``, ``restore``, ``status``,
+    ``checkpoint`` and ``pose_at`` may be called from any thread.
 
     Args:
         config: settings.
@@ -123,6 +125,33 @@ class Fusion:
         ros = checked_covariance(covariance, 6, "an absolute pose")
         in_camera = covariance_gtsam_from_ros(ros, T_map_camera.rotation)
         self._intake.put(pose_fix(stamp, T_map_camera, in_camera, self._T_base_camera))
+
+    def add_relative_pose(
+        self, reference_stamp: float, stamp: float, T_reference_camera: Pose, covariance: npt.ArrayLike
+    ) -> None:
+        """Queue the motion of the camera from a registered frame to a tracked one; it may be late.
+
+        Whether the graph took the registration's own absolute pose does not matter.
+
+        Args:
+            reference_stamp: of the registered frame's exposure, s.
+            stamp: of the tracked frame's exposure, s.
+            T_reference_camera: the camera at ``stamp`` in the camera at ``reference_stamp``.
+            covariance: (6, 6) of that, ROS order about the axes of the reference camera, m and rad.
+
+        Raises:
+            FusionError: a stamp or the covariance cannot be used; it is counted.
+        """
+        try:
+            reference_stamp = checked_stamp(reference_stamp, "a track's reference")
+            stamp = checked_stamp(stamp, "a track")
+            if not stamp > reference_stamp:
+                raise FusionError(f"a track must be newer than its reference: {stamp:.3f} s, {reference_stamp:.3f} s")
+            ros = checked_covariance(covariance, 6, "a track")
+        except FusionError:
+            self._estimator.count_refused_tracks(1)
+            raise
+        self._intake.put(relative_pose(reference_stamp, stamp, T_reference_camera, ros, self._T_base_camera))
 
     def add_gps(
         self,
@@ -309,6 +338,8 @@ class Fusion:
             fixes_used=counts.used,
             fixes_refused=counts.refused,
             fixes_too_old=counts.too_old,
+            tracks_used=counts.tracks_used,
+            tracks_refused=counts.tracks_refused,
             imu_samples=self._imu.accepted,
             imu_samples_refused=self._imu.refused,
             graph_rebuilds=counts.rebuilds,

@@ -22,6 +22,7 @@ from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.fusion.measurements import GpsFix, Measurement
+from geo_nav.fusion.relative import RelativePose
 
 _ITERATIONS = 4
 """At most so many Gauss-Newton steps an update."""
@@ -67,6 +68,7 @@ class GraphWindow:
         self._smoother = gtsam.IncrementalFixedLagSmoother(config.lag, qr_parameters())
         self._states: list[State] = []
         self._imu_slots: dict[tuple[int, int], int] = {}
+        self._track_slots: dict[float, tuple[int, int]] = {}
         self._next_index = 0
         self._beliefs: dict[int, Belief] = {}
         self._start(first)
@@ -138,32 +140,48 @@ class GraphWindow:
     def _before(self, stamp: float) -> int:
         return bisect_right([s.stamp for s in self._states], stamp) - 1
 
-    def update(self, measurements: Sequence[Measurement], stamps: Sequence[float] = ()) -> None:
+    def update(
+        self,
+        measurements: Sequence[Measurement],
+        stamps: Sequence[float] = (),
+        tracks: Sequence[RelativePose] = (),
+    ) -> None:
         """Make the states that the measurements need, add their factors, and solve.
 
         Args:
             measurements: each not before the oldest state and not after the newest IMU sample.
             stamps: further stamps that need a state.
+            tracks: motions between two stamps, at most one for each reference; it takes the place of an earlier one.
         """
         before = self._smoother.calculateEstimatePose3(X(self._states[-1].index))
         merged = list(self._states)
         created: list[State] = []
-        for stamp in sorted({*stamps, *(m.stamp for m in measurements)}):
+        ends = {stamp for track in tracks for stamp in (track.reference_stamp, track.stamp)}
+        for stamp in sorted({*stamps, *ends, *(m.stamp for m in measurements)}):
             self._place(stamp, merged, created)
         graph, values = gtsam.NonlinearFactorGraph(), gtsam.Values()
         beliefs = self._predict_new(merged, {s.index for s in created})
         for state in created:
             values.insert(self._values(state, beliefs[state.index]))
         links, removed = self._link(merged, graph, beliefs)
+        references = []
+        for track in tracks:
+            reference, factor = self._track_factor(track, merged, beliefs)
+            graph.add(factor)
+            references.append(reference)
+            if track.reference_stamp in self._track_slots:
+                removed.append(self._track_slots.pop(track.reference_stamp)[1])
         for measurement in measurements:
             for factor in self._factors(measurement, merged, beliefs):
                 graph.add(factor)
         self._beliefs.clear()
         self._smoother.update(graph, values, self._timestamps(created), removed)
         slots = self._smoother.getISAM2Result().getNewFactorsIndices()
-        # The links were added to the graph before everything else.
+        # The links were added to the graph before everything else, and the tracks next.
         for link, slot in zip(links, slots, strict=False):
             self._imu_slots[link] = slot
+        for track, reference, slot in zip(tracks, references, slots[len(links) :], strict=False):
+            self._track_slots[track.reference_stamp] = (reference, slot)
         self._states = merged
         newest = merged[-1].index
         self._converge(beliefs[newest].nav.pose() if newest in beliefs else before)
@@ -213,14 +231,30 @@ class GraphWindow:
         return links, [self._imu_slots.pop(link) for link in split]
 
     def _factors(self, measurement: Measurement, merged: list[State], beliefs: dict[int, Belief]) -> list[Any]:
-        k = int(np.argmin([abs(s.stamp - measurement.stamp) for s in merged]))
-        state = merged[k]
-        start = beliefs.get(state.index) or Belief(state.stamp, *self.estimate(state), np.zeros((15, 15)))
+        state, start = self._nearest(measurement.stamp, merged, beliefs)
         if isinstance(measurement, GpsFix):
             measurement = measurement.at_base(start.nav.attitude().matrix())
         if state.stamp != measurement.stamp:
             measurement = measurement.moved(self._drifted(start, measurement.stamp), start)
         return measurement.factors(state.index, self._config)
+
+    def _track_factor(self, track: RelativePose, merged: list[State], beliefs: dict[int, Belief]) -> tuple[int, Any]:
+        """The index of the reference's state, and the factor."""
+        reference, at_reference = self._nearest(track.reference_stamp, merged, beliefs)
+        state, at_stamp = self._nearest(track.stamp, merged, beliefs)
+        if reference.stamp != track.reference_stamp or state.stamp != track.stamp:
+            track = track.moved(
+                self._drifted(at_reference, track.reference_stamp).nav.pose().between(at_reference.nav.pose()),
+                self._drifted(at_stamp, track.stamp).nav.pose().between(at_stamp.nav.pose()),
+                (reference.stamp, state.stamp),
+            )
+        return reference.index, track.factor(reference.index, state.index, self._config)
+
+    def _nearest(self, stamp: float, merged: list[State], beliefs: dict[int, Belief]) -> tuple[State, Belief]:
+        """The state at a stamp, or the one that it shares, and its belief; covariances are not needed here."""
+        state = merged[int(np.argmin([abs(s.stamp - stamp) for s in merged]))]
+        known = beliefs.get(state.index) or Belief(state.stamp, *self.estimate(state), np.zeros((15, 15)))
+        return state, known
 
     def _drifted(self, belief: Belief, stamp: float) -> Belief:
         """A belief moved a few milliseconds forward or back, at constant velocity and angular velocity."""
@@ -248,3 +282,4 @@ class GraphWindow:
         if gone:
             self._states = [s for s in self._states if s.index not in gone]
             self._imu_slots = {link: slot for link, slot in self._imu_slots.items() if not gone.intersection(link)}
+            self._track_slots = {stamp: kept for stamp, kept in self._track_slots.items() if kept[0] not in gone}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from geo_nav.fusion.measurements import Attitude, Measurement
+from geo_nav.fusion.relative import RelativePose
 
 _QUEUE_LIMIT = 1000
 """Fixes that may wait, should nobody call update; beyond it the oldest are lost and counted."""
@@ -18,7 +19,7 @@ class FixOutcome:
 
     Attributes:
         stamp: s.
-        kind: ``pose`` or ``gps``.
+        kind: ``pose``, ``gps`` or ``track``.
         used: whether it entered the graph.
         reason: why not; empty where used.
         mahalanobis: squared distance to the prediction; nan where it was not compared.
@@ -38,12 +39,12 @@ class Intake:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._fixes: deque[Measurement] = deque()
+        self._fixes: deque[Measurement | RelativePose] = deque()
         self._attitudes: deque[Attitude] = deque(maxlen=1000)
         self._overflow: list[FixOutcome] = []
 
-    def put(self, fix: Measurement) -> None:
-        """Queue a fix."""
+    def put(self, fix: Measurement | RelativePose) -> None:
+        """Queue a fix, or a tracked frame's motion."""
         with self._lock:
             if len(self._fixes) >= _QUEUE_LIMIT:
                 lost = self._fixes.popleft()
@@ -55,7 +56,7 @@ class Intake:
         with self._lock:
             self._attitudes.append(attitude)
 
-    def take(self, newest: float, ahead: float) -> tuple[list[Measurement], list[FixOutcome]]:
+    def take(self, newest: float, ahead: float) -> tuple[list[Measurement | RelativePose], list[FixOutcome]]:
         """The fixes up to a stamp in order of time, and those that are lost.
 
         Args:

@@ -23,6 +23,8 @@ class StatusReport:
         fixes_used: absolute poses and GPS fixes in the graph since the start.
         fixes_refused: by the chi-square gate.
         fixes_too_old: older than the lag.
+        tracks_used: motions of tracked frames in the graph since the start.
+        tracks_refused: of those that were not: not finite, out of order, too old, or against the chi-square gate.
         imu_samples: accepted.
         imu_samples_refused: not finite, saturated, out of order or duplicate.
         graph_rebuilds: after an exception of the solver.
@@ -39,6 +41,8 @@ class StatusReport:
     fixes_used: int
     fixes_refused: int
     fixes_too_old: int
+    tracks_used: int
+    tracks_refused: int
     imu_samples: int
     imu_samples_refused: int
     graph_rebuilds: int

@@ -3,7 +3,7 @@
 from geo_nav.matching.config import MatchingConfig
 from geo_nav.matching.errors import MatchingError
 from geo_nav.matching.protocol import Features, Matcher, Matches
-from geo_nav.matching.registry import create_matcher, matcher_names, register_matcher
+from geo_nav.matching.registry import create_matcher, matcher_names, matcher_networks, register_matcher
 
 __all__ = [
     "Features",
@@ -13,5 +13,6 @@ __all__ = [
     "MatchingError",
     "create_matcher",
     "matcher_names",
+    "matcher_networks",
     "register_matcher",
 ]

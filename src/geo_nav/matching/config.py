@@ -29,12 +29,24 @@ class MatchingConfig(BaseModel):
     window_reach: float = Field(
         64.0, description="orientation: a window is looked for no further from its prediction, pixels", ge=8, le=128
     )
+    aliked_threshold: float = Field(0.2, description="ALIKED: least score of a keypoint, no unit", ge=0, le=1)
+    runtime: str = Field(
+        "auto",
+        description="what runs networks: auto (onnx on a CPU, torch on CUDA), torch, onnx",
+        pattern="^(auto|torch|onnx)$",
+    )
+    adaptive: bool = Field(
+        True, description="LightGlue on a CPU, in torch: stop early, drop keypoints that find no partner"
+    )
     device: str = Field(
         "auto",
-        description="where networks run: auto (CUDA if torch has it), cpu, cuda",
-        pattern="^(auto|cpu|cuda)$",
+        description="where networks run: auto (CUDA if there is one), cpu, cuda, tensorrt (else CUDA, else CPU)",
+        pattern="^(auto|cpu|cuda|tensorrt)$",
+    )
+    precision: str = Field(
+        "auto", description="of networks: auto (half on a GPU), full, half (GPU only)", pattern="^(auto|full|half)$"
     )
     threads: int = Field(1, description="threads of OpenCV, torch and onnxruntime, count", ge=1, le=256)
     cache_dir: str = Field(
-        "", description="folder for networks exported to ONNX; empty: $XDG_CACHE_HOME/geo_nav or ~/.cache/geo_nav"
+        "", description="folder for ONNX files and TensorRT engines; empty: $XDG_CACHE_HOME/geo_nav or ~/.cache/geo_nav"
     )

@@ -35,6 +35,16 @@ def grey_image(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
+def rgb_image(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) picture of (H, W) or (H, W, 3) RGB.
+
+    Raises:
+        MatchingError: as :func:`check_image`.
+    """
+    check_image(image)
+    return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+
+
 def eroded_mask(
     mask: npt.NDArray[np.bool_] | None, shape: tuple[int, ...], margin: int
 ) -> npt.NDArray[np.bool_] | None:

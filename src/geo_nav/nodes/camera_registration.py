@@ -1,18 +1,18 @@
-"""Node `camera_registration`: camera frames in, absolute poses and tie points out."""
+"""Node `camera_registration`: camera frames in, absolute poses and tie points out.
+
+One thread registers the newest frame whenever its last registration is done; another tracks the tie points of the last
+registration through every frame. Neither waits for the other.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from builtin_interfaces.msg import Time
-from nav_msgs.msg import Odometry
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from geo_nav import GeoNavError
@@ -21,9 +21,14 @@ from geo_nav.geodesy import Pose
 from geo_nav.matching import MatchingConfig, create_matcher
 from geo_nav.nodes import conversion
 from geo_nav.nodes.base import GeoNavNode, reliable, run, sensor
+from geo_nav.nodes.frame_tracking import Frame, FrameTracking
+from geo_nav.nodes.priors import Priors
 from geo_nav.nodes.transforms import StaticTransforms
-from geo_nav.registration import AbsolutePose, Registrar, RegistrationConfig, Status
+from geo_nav.registration import AbsolutePose, FrameMasks, MaskConfig, Registrar, RegistrationConfig, Status
 from geo_nav.registration.sharpness import texel_size
+from geo_nav.registration.tracking import TrackedFrame
+from geo_nav.registration.tracking_config import TrackingConfig
+from geo_nav.registration.tracking_follower import CameraFrame
 from geo_nav.rendering import Camera, Renderer, RenderingConfig, create_renderer
 from geo_nav.site import load_site
 from geo_nav_msgs.msg import AbsolutePose as AbsolutePoseMessage
@@ -31,35 +36,27 @@ from geo_nav_msgs.msg import TiePoints as TiePointsMessage
 
 Array = npt.NDArray[np.float64]
 
-_PRIOR_HISTORY = 2000
-"""Odometry messages kept: 10 s at 200 Hz."""
-
 _PICTURE_PERIOD = 2.0
 """Seconds from one debug picture to the next."""
 
 _PRIOR_PATIENCE = 0.25
-"""Seconds that a frame waits for the odometry of its stamp."""
+"""Seconds that a frame waits for the odometry of its stamp before it is registered."""
 
-
-@dataclass(frozen=True)
-class _Frame:
-    image: npt.NDArray[np.uint8]
-    camera: Camera
-    stamp: Time
-    frame_id: str
+_TRACKING_PATIENCE = 0.02
+"""The same before it is tracked, which works without."""
 
 
 class CameraRegistration(GeoNavNode):
-    """Registers the newest frame whenever the last registration is done; frames that come meanwhile are passed over."""
+    """Registers the newest frame whenever the last registration is done; frames that come meanwhile are tracked."""
 
     def __init__(self) -> None:
         super().__init__("camera_registration")
         self._worker: threading.Thread | None = None
         self._stop = threading.Event()
         self._wake = threading.Condition()
-        self._newest: _Frame | None = None
+        self._newest: Frame | None = None
+        self._tracking: FrameTracking | None = None
         self._camera: Camera | None = None
-        self._priors: deque[tuple[float, bytes]] = deque(maxlen=_PRIOR_HISTORY)
         self._picture_due = 0.0
 
     def configure(self) -> None:
@@ -75,8 +72,10 @@ class CameraRegistration(GeoNavNode):
         self._matcher = self.string_parameter("matcher", "xfeat_orientation", "name of the matcher")
         transport = self.string_parameter("image_transport", "raw", "raw (sensor_msgs/Image) or compressed")
         self._config = self.read_config(RegistrationConfig, "registration")
+        self._masks = FrameMasks(self.read_config(MaskConfig, "masks"))
         self._matching = self.read_config(MatchingConfig, "matching")
         self._rendering = self.read_config(RenderingConfig, "rendering")
+        self._tracking_config = self.read_config(TrackingConfig, "tracking")
         self._site = load_site(descriptor)
         self.get_logger().info(f"site '{self._site.name}': {self._site.triangles} triangles; matcher {self._matcher}")
 
@@ -86,7 +85,7 @@ class CameraRegistration(GeoNavNode):
         self._picture_publisher = self.create_lifecycle_publisher(
             CompressedImage, "debug_image/compressed", reliable(2)
         )
-        self.subscribe(Odometry, "odometry", self._on_odometry, reliable(200), raw=True)
+        self._priors = Priors(self, self._stop.is_set)
         self.subscribe(CameraInfo, "camera_info", self._on_camera_info, sensor(5))
         if transport == "raw":
             self.subscribe(Image, "image_raw", self._on_image, sensor(2))
@@ -96,7 +95,7 @@ class CameraRegistration(GeoNavNode):
             raise GeoNavError(f"image_transport is 'raw' or 'compressed', not '{transport}'")
 
     def activate(self) -> None:
-        """Starts the registering thread, and waits until its renderer and matcher work."""
+        """Starts the two threads, and waits until the renderer and the matcher work."""
         self._stop.clear()
         started = threading.Event()
         problem: list[Exception] = []
@@ -105,23 +104,23 @@ class CameraRegistration(GeoNavNode):
         started.wait()
         if problem:
             raise GeoNavError(str(problem[0])) from problem[0]
+        tracking = FrameTracking(
+            self._tracking_config, self._as_seen, self._publish_tracked, self.get_logger().info, self.guarded
+        )
+        tracking.start()
+        self._tracking = tracking
 
     def deactivate(self) -> None:
-        """Ends the registering thread."""
+        """Ends the two threads."""
         self._stop.set()
+        if self._tracking is not None:
+            self._tracking.stop()
+            self._tracking = None
         with self._wake:
             self._wake.notify_all()
         if self._worker is not None:
             self._worker.join()
             self._worker = None
-
-    def _on_odometry(self, data: bytes) -> None:
-        # 200 a second come and few are needed: they are kept as bytes, and only those of a frame are deserialized.
-        stamp = conversion.serialized_stamp(data)
-        if self._priors and stamp <= self._priors[-1][0] - 1.0:
-            self._priors.clear()  # the clock was set back: a bag was started again
-        if not self._priors or stamp > self._priors[-1][0]:
-            self._priors.append((stamp, bytes(data)))
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._camera = conversion.camera_from_message(message)
@@ -142,9 +141,13 @@ class CameraRegistration(GeoNavNode):
         if self._camera is None:
             self.warn_sometimes("images come, but no camera_info: without the calibration no frame can be registered")
             return
+        frame = Frame(image, self._camera, stamp, self._camera_frame or frame_id)
         with self._wake:
-            self._newest = _Frame(image, self._camera, stamp, self._camera_frame or frame_id)
+            self._newest = frame
             self._wake.notify()
+        tracking = self._tracking
+        if tracking is not None:
+            tracking.offer(frame)
 
     def _work(self, started: threading.Event, problem: list[Exception]) -> None:
         try:
@@ -152,7 +155,13 @@ class CameraRegistration(GeoNavNode):
             renderer = create_renderer(self._site, **self._rendering.model_dump())
             matcher = create_matcher(self._matcher, **self._matching.model_dump())
             registrar = Registrar(
-                renderer, matcher, self._config, self._site.sigma, texel_size(self._site), self._stop.is_set
+                renderer,
+                matcher,
+                self._config,
+                self._site.error,
+                texel_size(self._site),
+                self._stop.is_set,
+                self._masks,
             )
         except Exception as error:  # handed to activate(), which reports it
             problem.append(error)
@@ -169,7 +178,7 @@ class CameraRegistration(GeoNavNode):
                 step(registrar, renderer, frame)
         renderer.close()
 
-    def _register(self, registrar: Registrar, renderer: Renderer, frame: _Frame) -> None:
+    def _register(self, registrar: Registrar, renderer: Renderer, frame: Frame) -> None:
         T_base_camera = self._transforms.lookup(self._base_frame, frame.frame_id)
         if T_base_camera is None:
             raise GeoNavError(
@@ -177,7 +186,7 @@ class CameraRegistration(GeoNavNode):
                 "set T_base_camera of the fusion node"
             )
         stamp = conversion.seconds(frame.stamp)
-        prior = self._prior(stamp)
+        prior = self._priors.at(stamp, _PRIOR_PATIENCE)
         if prior is None:
             self.warn_sometimes("frames wait for a first state of the fusion node", key="no prior")
             return
@@ -190,47 +199,38 @@ class CameraRegistration(GeoNavNode):
             stamp,
         )
         self._publish(result, frame)
+        tracking = self._tracking
+        if result.accepted and tracking is not None:
+            tracking.registered(frame, result, registrar.last_view)
         if result.status is not Status.BAD_INPUT:
             self._publish_picture(result, registrar, renderer, frame)
 
-    def _prior(self, stamp: float) -> tuple[Pose, Array] | None:
-        """Odometry at a stamp, interpolated between the two messages around it."""
-        deadline = time.monotonic() + _PRIOR_PATIENCE
-        while True:
-            history = list(self._priors)
-            if history and history[-1][0] >= stamp:
-                break
-            if time.monotonic() > deadline or self._stop.is_set():
-                return None
-            time.sleep(0.01)
-        index = next(i for i in range(len(history) - 1, -1, -1) if i == 0 or history[i - 1][0] <= stamp)
-        after_stamp, after_data = history[index]
-        if index == 0:
-            return None if after_stamp - stamp > 0.05 else self._odometry(after_data)
-        before_stamp, before_data = history[index - 1]
-        if after_stamp - before_stamp > 0.5:
-            return None
-        (before, _), (after, covariance) = self._odometry(before_data), self._odometry(after_data)
-        return before.interpolate(after, (stamp - before_stamp) / (after_stamp - before_stamp)), covariance
+    def _as_seen(self, frame: Frame) -> CameraFrame:
+        """A frame for the tracking thread, with its predicted pose where there is one."""
+        stamp = conversion.seconds(frame.stamp)
+        T_base_camera = self._transforms.lookup(self._base_frame, frame.frame_id)
+        prior = None if T_base_camera is None else self._priors.at(stamp, _TRACKING_PATIENCE)
+        predicted = None if prior is None or T_base_camera is None else prior[0] @ T_base_camera
+        return CameraFrame(frame.image, frame.camera, stamp, predicted)
 
-    @staticmethod
-    def _odometry(data: bytes) -> tuple[Pose, Array]:
-        return conversion.pose_and_covariance(deserialize_message(data, Odometry))
-
-    def _publish(self, result: AbsolutePose, frame: _Frame) -> None:
+    def _publish(self, result: AbsolutePose, frame: Frame) -> None:
         if not self.active:
             return
         self._pose_publisher.publish(
             conversion.absolute_pose_message(result, frame.stamp, self._map_frame, frame.frame_id)
         )
-        if result.accepted and result.tie_points is not None:
-            self._tie_publisher.publish(
-                conversion.tie_points_message(result.tie_points, frame.stamp, self._map_frame, frame.frame_id)
-            )
+        points = conversion.registered_points_message(result, frame.stamp, self._map_frame, frame.frame_id)
+        if result.accepted and points is not None:
+            self._tie_publisher.publish(points)
         if not result.accepted:
             self.warn_sometimes(f"frame refused ({result.status}): {result.reason}", key=f"refused {result.status}")
 
-    def _publish_picture(self, result: AbsolutePose, registrar: Registrar, renderer: Renderer, frame: _Frame) -> None:
+    def _publish_tracked(self, tracked: TrackedFrame, stamp: Time, reference_stamp: Time, frame_id: str) -> None:
+        message = conversion.tracked_points_message(tracked, stamp, reference_stamp, self._map_frame, frame_id)
+        if self.active and message is not None:
+            self._tie_publisher.publish(message)
+
+    def _publish_picture(self, result: AbsolutePose, registrar: Registrar, renderer: Renderer, frame: Frame) -> None:
         now = time.monotonic()
         wanted = self._picture_publisher.get_subscription_count() > 0 and now >= self._picture_due
         if not (wanted and self.active) or registrar.last_view is None:

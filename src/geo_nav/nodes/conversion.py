@@ -19,6 +19,7 @@ from geo_nav import GeoNavError
 from geo_nav.fusion import ImuSample, NavState
 from geo_nav.geodesy import LocalFrame, Pose
 from geo_nav.registration import AbsolutePose, TiePoints
+from geo_nav.registration.tracking import TrackedFrame
 from geo_nav.rendering import Camera
 from geo_nav_msgs.msg import AbsolutePose as AbsolutePoseMessage
 from geo_nav_msgs.msg import TiePoints as TiePointsMessage
@@ -261,9 +262,39 @@ def absolute_pose_message(result: AbsolutePose, stamp: Time, map_frame: str, cam
     return message
 
 
-def tie_points_message(tie_points: TiePoints, stamp: Time, map_frame: str, camera_frame: str) -> TiePointsMessage:
-    """Tie points → message, with the frame's own stamp."""
-    message = TiePointsMessage(point_frame_id=map_frame)
+def registered_points_message(
+    result: AbsolutePose, stamp: Time, map_frame: str, camera_frame: str
+) -> TiePointsMessage | None:
+    """The inliers of a registered frame → message, with the frame's own stamp; None where it has none."""
+    if result.tie_points is None or result.T_map_camera is None or result.covariance is None:
+        return None
+    message = _tie_points_message(result.tie_points, stamp, stamp, map_frame, camera_frame)
+    message.ids = list(range(len(result.tie_points.pixels)))
+    message.pose.pose = pose_message(result.T_map_camera)
+    message.pose.covariance = result.covariance.ravel()
+    return message
+
+
+def tracked_points_message(
+    tracked: TrackedFrame, stamp: Time, reference_stamp: Time, map_frame: str, camera_frame: str
+) -> TiePointsMessage | None:
+    """A tracked frame → message, with the stamps of the frame and of the registered one; None where it was lost."""
+    if tracked.tie_points is None or tracked.T_map_camera is None:
+        return None
+    if tracked.T_reference_camera is None or tracked.covariance is None:
+        return None
+    message = _tie_points_message(tracked.tie_points, stamp, reference_stamp, map_frame, camera_frame)
+    message.ids = tracked.ids.tolist()
+    message.pose.pose = pose_message(tracked.T_map_camera)
+    message.motion.pose = pose_message(tracked.T_reference_camera)
+    message.motion.covariance = tracked.covariance.ravel()
+    return message
+
+
+def _tie_points_message(
+    tie_points: TiePoints, stamp: Time, reference_stamp: Time, map_frame: str, camera_frame: str
+) -> TiePointsMessage:
+    message = TiePointsMessage(point_frame_id=map_frame, reference_stamp=reference_stamp)
     message.header.stamp = stamp
     message.header.frame_id = camera_frame
     c = tie_points.camera
@@ -274,3 +305,16 @@ def tie_points_message(tie_points: TiePoints, stamp: Time, map_frame: str, camer
     message.pixel_sigma = tie_points.pixel_sigma.tolist()
     message.point_sigma = tie_points.point_sigma.tolist()
     return message
+
+
+def motion_from_message(message: TiePointsMessage) -> tuple[float, float, Pose, Array] | None:
+    """(reference stamp, stamp, T_reference_camera, covariance (6, 6)) of a tracked frame; None of a registered one.
+
+    Raises:
+        GeodesyError: the motion is not a pose.
+    """
+    reference, stamp = seconds(message.reference_stamp), seconds(message.header.stamp)
+    if reference == stamp:
+        return None
+    covariance = np.array(message.motion.covariance, dtype=np.float64).reshape(6, 6)
+    return reference, stamp, pose_from_message(message.motion.pose), covariance

@@ -1,4 +1,4 @@
-"""Node `fusion`: IMU, absolute poses and GPS in; odometry, transforms, a fix and a status out."""
+"""Node `fusion`: IMU, absolute poses, tracked frames and GPS in; odometry, transforms, a fix and a status out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from geo_nav.geodesy import LocalFrame, Pose
 from geo_nav.nodes import conversion
 from geo_nav.nodes.base import GeoNavNode, latched, reliable, run, sensor
 from geo_nav.nodes.transforms import StaticTransforms
-from geo_nav_msgs.msg import AbsolutePose, NavigationStatus, SiteInfo
+from geo_nav_msgs.msg import AbsolutePose, NavigationStatus, SiteInfo, TiePoints
 
 _STATUS_PERIOD = 0.5
 _CHECKPOINT_PERIOD = 0.5
@@ -71,6 +71,7 @@ class FusionNode(GeoNavNode):
         self.subscribe(Imu, "imu", self._on_imu, sensor(400))
         self.subscribe(NavSatFix, "gps", self._on_gps, sensor(10))
         self.subscribe(AbsolutePose, "absolute_pose", self._on_absolute_pose, reliable(10))
+        self.subscribe(TiePoints, "tie_points", self._on_tie_points, reliable(10))
         self.create_timer(_STATUS_PERIOD, self.guarded(self._publish_status, "status"))
         self.create_timer(0.1, self.guarded(self._begin, "start"))
 
@@ -151,14 +152,24 @@ class FusionNode(GeoNavNode):
     def _on_absolute_pose(self, message: AbsolutePose) -> None:
         if self._fusion is None or message.status != AbsolutePose.ACCEPTED:
             return
-        if message.header.frame_id != self._map_frame or message.child_frame_id != self._camera_frame:
-            raise GeoNavError(
-                f"an absolute pose of {message.child_frame_id} in {message.header.frame_id}; "
-                f"this graph takes {self._camera_frame} in {self._map_frame}"
-            )
+        self._check_frames("an absolute pose", message.header.frame_id, message.child_frame_id)
         self._fusion.add_absolute_pose(
             conversion.seconds(message.header.stamp), *conversion.pose_and_covariance(message)
         )
+
+    def _on_tie_points(self, message: TiePoints) -> None:
+        """Takes the motion of a tracked frame since its registration, whose own pose comes as an absolute pose."""
+        motion = conversion.motion_from_message(message)
+        if self._fusion is None or motion is None:
+            return
+        self._check_frames("tie points", message.point_frame_id, message.header.frame_id)
+        self._fusion.add_relative_pose(*motion)
+
+    def _check_frames(self, what: str, map_frame: str, camera_frame: str) -> None:
+        if (map_frame, camera_frame) != (self._map_frame, self._camera_frame):
+            raise GeoNavError(
+                f"{what} of {camera_frame} in {map_frame}; this graph takes {self._camera_frame} in {self._map_frame}"
+            )
 
     def _work(self) -> None:
         update = self.guarded(self._update, "graph")

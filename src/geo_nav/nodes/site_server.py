@@ -62,7 +62,7 @@ class SiteServer(GeoNavNode):
         info.header.frame_id = self._map_frame
         info.origin.latitude, info.origin.longitude = site.frame.latitude, site.frame.longitude
         info.origin.altitude = site.frame.height
-        for point, values in zip((info.min, info.max, info.sigma), (*site.bounds, site.sigma), strict=True):
+        for point, values in zip((info.min, info.max, info.sigma), (*site.bounds, site.error.sigma), strict=True):
             point.x, point.y, point.z = (float(v) for v in values)
         return info
 

@@ -12,9 +12,11 @@ from geo_nav.matching import Features, Matcher, Matches
 from geo_nav.registration.config import RegistrationConfig
 from geo_nav.registration.frames import Frame, Stopwatch
 from geo_nav.registration.linearization import point_jacobian, project
+from geo_nav.registration.loss import CONSIDERED, sharpness
 from geo_nav.registration.resection import Resection, resect
 from geo_nav.registration.significance import independent_matches, log10_false_alarms
 from geo_nav.rendering import Camera, RenderedView, Renderer
+from geo_nav.site import ModelError
 
 Array = npt.NDArray[np.float64]
 
@@ -46,6 +48,7 @@ class Alignment:
         points: (N, 3) in `map`, metres.
         threshold: residual within which a match agrees, pixels.
         log10_false_alarms: see :func:`~geo_nav.registration.significance.log10_false_alarms`; 0 without a pose.
+        log10_tried: log10 of the number of places among which the view was chosen by other means than these matches.
         resection: None where no pose is agreed on.
         support: see :class:`~geo_nav.matching.Matches`.
         coarse: the same.
@@ -59,11 +62,20 @@ class Alignment:
     resection: Resection | None
     support: float
     coarse: bool
+    log10_tried: float = 0.0
 
     @property
     def inliers(self) -> int:
         """Number of matches that agree with the pose."""
         return 0 if self.resection is None else int(self.resection.inliers.sum())
+
+    @property
+    def sharpness(self) -> float:
+        """How sharply the matches agree on the pose, see :func:`~geo_nav.registration.loss.sharpness`."""
+        if self.resection is None:
+            return 0.0
+        near = (self.resection.residuals**2).sum(axis=1) < (CONSIDERED * self.threshold) ** 2
+        return sharpness(self.resection.residuals[near], self.threshold)
 
     def shift(self, camera: Camera) -> float:
         """Median distance by which the pose moves the inliers from where the view showed them, pixels."""
@@ -108,7 +120,7 @@ def align(
     reference: Reference,
     matcher: Matcher,
     radius: float | None,
-    site_sigma: Array,
+    site_error: ModelError,
     config: RegistrationConfig,
     watch: Stopwatch,
 ) -> Alignment:
@@ -119,7 +131,7 @@ def align(
         reference: a view that may show the same ground.
         matcher: of both's features.
         radius: how far from its pixel in the view a match may lie, pixels; None anywhere.
-        site_sigma: (3,) metres.
+        site_error: of the site model.
         config: of registration.
         watch: gets the time of ``match`` and ``resect``.
     """
@@ -130,7 +142,7 @@ def align(
         points, lifted = reference.view.lift(matches.reference)
         pixels = (matches.query - reference.margin).astype(np.float64)[lifted]
         points = points[lifted]
-        threshold = inlier_threshold(reference.view.camera, reference.view.T_map_camera, points, site_sigma, config)
+        threshold = inlier_threshold(reference.view.camera, reference.view.T_map_camera, points, site_error, config)
         resection = resect(pixels, points, camera, threshold, config.ransac_iterations, config.seed)
         log_alarms = 0.0
         if resection is not None:
@@ -139,13 +151,13 @@ def align(
 
 
 def inlier_threshold(
-    camera: Camera, T_map_camera: Pose, points: Array, site_sigma: Array, config: RegistrationConfig
+    camera: Camera, T_map_camera: Pose, points: Array, site_error: ModelError, config: RegistrationConfig
 ) -> float:
     """Residual within which a match agrees: the matcher's error and that of the model as the camera sees it, pixels."""
     variance = config.pixel_sigma**2
     if len(points):
         jacobian = point_jacobian(camera, T_map_camera, points)
-        variance += float(np.nanmean((jacobian**2 * site_sigma**2).sum(axis=(1, 2)) / 2.0))
+        variance += float(np.nanmean((jacobian**2 * site_error.sigma**2).sum(axis=(1, 2)) / 2.0))
     return config.inlier_sigmas * float(np.sqrt(variance))
 
 

@@ -65,7 +65,7 @@ class RegistrationConfig(BaseModel):
     )
 
     window_variance_factor: float = Field(
-        4.0,
+        3.0,
         description="widens the covariance of a pose from windows: another light and season move the edges of a whole "
         "picture alike, which no residual shows",
         ge=1,
@@ -76,6 +76,13 @@ class RegistrationConfig(BaseModel):
     min_matches: int = Field(12, description="least number of matches, count", ge=4)
     min_inliers: int = Field(10, description="least number of inliers, count", ge=4)
     min_inlier_ratio: float = Field(0.05, description="least share of inliers among the matches", ge=0, le=1)
+    min_sharpness: float = Field(
+        0.125,
+        description="least mean curvature of the loss over the matches near the pose: 1 where all agree exactly, 0 "
+        "where they scatter evenly",
+        ge=0,
+        le=1,
+    )
     max_log10_false_alarms: float = Field(
         -4.0, description="log10 of how many such agreements chance would bring in one frame, at most", le=0
     )

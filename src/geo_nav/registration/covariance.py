@@ -7,7 +7,10 @@ import numpy.typing as npt
 
 from geo_nav.geodesy import Pose
 from geo_nav.registration.linearization import pose_jacobian
+from geo_nav.registration.loss import CONSIDERED, scores, sharpness
+from geo_nav.registration.site_error import propagated
 from geo_nav.rendering import Camera
+from geo_nav.site import ModelError
 
 Array = npt.NDArray[np.float64]
 
@@ -20,33 +23,45 @@ def resection_covariance(
     T_map_camera: Pose,
     points: Array,
     residuals: Array,
-    site_sigma: Array,
+    threshold: float,
+    site_error: ModelError,
     least_pixel_sigma: float = 0.3,
     support: float = 0.0,
     factor: float = 1.0,
-) -> Array | None:
-    """Covariance of a pose that minimises the reprojection error of its inliers.
+) -> tuple[Array, Array] | None:
+    """Covariance of a pose that :func:`~geo_nav.registration.resection.refine` found.
 
-    The inverse of the normal equations, scaled by the residuals' own variance, would hold if residuals were
-    independent. They are not: a roof whose height is wrong in the model, or a seam of the orthophoto, moves all
+    That of an M-estimator (Huber, Robust Statistics, 1981): the variance of a match is the mean square of the loss'
+    derivative over the square of its mean curvature. The residuals of the inliers alone would tell nothing of matches
+    that scatter as wide as the threshold: cut off there, every scatter looks alike. Here the matches just beyond the
+    threshold pull the curvature down, and the covariance grows until there is no peak left.
+
+    Residuals are not independent: a roof whose height is wrong in the model, or a seam of the orthophoto, moves all
     the matches on it alike. So the scale is raised by the design effect, the factor by which residuals that agree
     within a cell of the picture widen the covariance (cluster-robust "sandwich" estimate, Liang and Zeger 1986),
     averaged over the six directions because single directions are noisy at this many cells. What no residual can
-    show, a shift of the whole model, comes on top as ``site_sigma``.
+    show, an error of the site model that is alike over most of the view, comes on top.
 
     Args:
         camera: pinhole.
         T_map_camera: the pose.
-        points: (N, 3) of the inliers in `map`, metres.
-        residuals: (N, 2) of the inliers, pixels.
-        site_sigma: (3,) expected error of the site model east, north, up, metres.
+        points: (N, 3) of all matches in `map`, metres.
+        residuals: (N, 2) of all matches, pixels; NaN behind the camera.
+        threshold: residual within which a match agrees, pixels.
+        site_error: of the site model.
         least_pixel_sigma: floor of the residuals' sigma, pixels: so few inliers may agree too well.
         support: width of the windows that were matched, pixels; those that overlap count as one (0: keypoints).
         factor: widens what the residuals say.
 
     Returns:
-        (6, 6) ROS order, m and rad; None where the inliers leave a direction open.
+        (6, 6) of the matching and (6, 6) of the site model, whose sum is the pose's, ROS order, m and rad; None where
+        the matches leave a direction open, or do not agree on the pose more than on those around it.
     """
+    near = (residuals**2).sum(axis=1) < (CONSIDERED * threshold) ** 2
+    points, residuals = points[near], residuals[near]
+    curvature = sharpness(residuals, threshold)
+    if len(points) < 4 or curvature <= 0.0:
+        return None
     jacobian = pose_jacobian(camera, T_map_camera, points)
     # Position in units of the distance: metres beside radians would make any condition number meaningless.
     distance = float(np.median(np.linalg.norm(points - T_map_camera.translation, axis=1)))
@@ -57,31 +72,29 @@ def resection_covariance(
     if not np.isfinite(normal).all() or np.linalg.cond(normal) > 1e12:
         return None
     inverse = np.linalg.inv(normal)
-    variance = float((residuals**2).sum()) / max(1, residuals.size - 6)
-    variance = max(variance, least_pixel_sigma**2)
+    pulls = scores(residuals, threshold)
+    variance = float((pulls**2).sum()) / max(1, pulls.size - 6)
+    variance = max(variance, (least_pixel_sigma * curvature) ** 2)
 
-    pixels = np.column_stack([camera.width, camera.height])
-    projected, overlap = _cells(camera, T_map_camera, points, pixels, support)
-    scores = (jacobian.transpose(0, 2, 1) @ residuals[:, :, None])[:, :, 0]
-    _, cluster = np.unique(projected, return_inverse=True)
+    cell, overlap = _cells(camera, T_map_camera, points, support)
+    by_match = (jacobian.transpose(0, 2, 1) @ pulls[:, :, None])[:, :, 0]
+    _, cluster = np.unique(cell, return_inverse=True)
     clusters = int(cluster.max()) + 1
     sums = np.zeros((clusters, 6))
-    np.add.at(sums, cluster, scores)
+    np.add.at(sums, cluster, by_match)
     design_effect = float(np.trace(inverse @ (sums.T @ sums))) / (6.0 * variance)
     # The fit itself takes six degrees of freedom from the cells' sums.
     design_effect *= clusters / max(1.0, clusters - 6.0)
-    covariance = unit[:, None] * inverse * unit * variance * factor * max(overlap, design_effect)
-    covariance[:3, :3] += np.diag(np.asarray(site_sigma, dtype=np.float64) ** 2)
-    out: Array = 0.5 * (covariance + covariance.T)
-    return out
+    scale = variance / curvature**2 * factor * max(overlap, design_effect)
+    covariance = unit[:, None] * inverse * unit * scale
+    return 0.5 * (covariance + covariance.T), propagated(camera, T_map_camera, points, site_error)
 
 
-def _cells(
-    camera: Camera, T_map_camera: Pose, points: Array, size: Array, support: float
-) -> tuple[npt.NDArray[np.int64], float]:
+def _cells(camera: Camera, T_map_camera: Pose, points: Array, support: float) -> tuple[npt.NDArray[np.int64], float]:
     """Cell of the picture in which each point lies, and how many matches there are to each that is independent."""
     p = (points - T_map_camera.translation) @ T_map_camera.rotation
     pixel = np.column_stack([camera.fx * p[:, 0] / p[:, 2] + camera.cx, camera.fy * p[:, 1] / p[:, 2] + camera.cy])
+    size = np.array([camera.width, camera.height])
     cell = np.clip(np.floor((pixel + 0.5) / size * _CELLS).astype(np.int64), 0, _CELLS - 1)
     apart = 1 if support <= 0.0 else len(np.unique(np.floor(pixel / support), axis=0))
     overlap = 1.0 if support <= 0.0 else len(points) / apart

@@ -49,6 +49,13 @@ def agreement_gate(found: Alignment, camera: Camera, config: RegistrationConfig)
             Status.LOW_INLIER_RATIO,
             f"{inliers} of {matches} matches agree ({ratio:.0%}), {config.min_inlier_ratio:.0%} are needed",
         )
+    sharp = found.sharpness
+    if sharp < config.min_sharpness:
+        return (
+            Status.NO_CONSENSUS,
+            f"the {matches} matches scatter about the pose ({inliers} within {found.threshold:.1f} px): sharpness "
+            f"{sharp:.2f}, {config.min_sharpness:.2f} is needed",
+        )
     spread = occupied_share(found.pixels[found.resection.inliers], camera)
     if spread < config.min_spread:
         return (

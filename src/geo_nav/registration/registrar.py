@@ -12,21 +12,30 @@ import numpy.typing as npt
 from geo_nav.geodesy import Pose
 from geo_nav.matching import Matcher
 from geo_nav.registration.alignment import Alignment, Reference, align, render_reference
+from geo_nav.registration.area_search import Candidate, search_area
 from geo_nav.registration.config import RegistrationConfig
 from geo_nav.registration.covariance import resection_covariance
 from geo_nav.registration.errors import RegistrationError
 from geo_nav.registration.frames import Frame, FrameReader, Stopwatch, check_contrast, check_prior
 from geo_nav.registration.gates import Verdict, agreement_gate, condition_gate, model_gate, prior_gate, settled_gate
 from geo_nav.registration.linearization import project
+from geo_nav.registration.masks import FrameMasks
 from geo_nav.registration.resection import Resection
 from geo_nav.registration.types import AbsolutePose, Status, TiePoints
 from geo_nav.registration.views import ViewPlan, median_depth, plan_views, probe_camera
 from geo_nav.rendering import Camera, RenderedView, Renderer, RenderingError
+from geo_nav.site import ModelError
 
 Array = npt.NDArray[np.float64]
 
 _DECISIVE = -40.0
 """log10 of the false alarms from which on no other view of a wide prior needs to be tried."""
+_AREA_FROM = 0.2
+"""Share of the frame's width that the prior may move it by, from which on the frame is looked for as a whole."""
+_AREA_ERROR = 0.1
+"""How far the place found so may be off, share of the frame's width."""
+_CANDIDATES = 6
+"""Places found so that are tried."""
 _SAME_GROUND = 0.3
 """Turn (rad) and sideways step (share of the depth) within which the last view tells how far the ground is."""
 
@@ -41,17 +50,15 @@ class Registrar:
         renderer: of the site.
         matcher: see :func:`geo_nav.matching.create_matcher`.
         config: parameters.
-        site_sigma: (3,) expected error of the site model east, north, up, metres (`SiteModel.sigma`).
+        site_error: expected error of the site model (`SiteModel.error`).
         texel: size of the model's texels on the ground, metres; a frame that is sharper than the model is reduced
             to match it (see `RegistrationConfig.finest_gsd`). None reduces to `max_width` only.
         cancelled: asked between the views of a wide prior, which take seconds; True makes do with those tried.
+        masks: which pixels of a frame may be matched; None for all that the lens delivers.
 
     Attributes:
         last_view: the view that the last frame was matched against; None before the first.
         last_frame: the last frame as it was matched; None before the first.
-
-    Raises:
-        RegistrationError: ``site_sigma`` is not three numbers ≥ 0.
     """
 
     def __init__(
@@ -59,18 +66,18 @@ class Registrar:
         renderer: Renderer,
         matcher: Matcher,
         config: RegistrationConfig,
-        site_sigma: npt.ArrayLike,
+        site_error: ModelError,
         texel: float | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        masks: FrameMasks | None = None,
     ) -> None:
         self._renderer = renderer
         self._matcher = matcher
         self._config = config
-        self._site_sigma = np.asarray(site_sigma, dtype=np.float64)
-        if self._site_sigma.shape != (3,) or not (self._site_sigma >= 0).all():
-            raise RegistrationError(f"the site's sigma must be three numbers east, north, up, got {site_sigma!r}")
+        self._site_error = site_error
         self._texel = texel
         self._cancelled = cancelled
+        self._masks = masks
         self._reader = FrameReader()
         self._reference: Reference | None = None
         self.last_view: RenderedView | None = None
@@ -121,19 +128,62 @@ class Registrar:
             depth = self._depth(camera, prior)
         if depth is None:
             return _refused((Status.NO_MODEL, "the site model is not in view from the prior"))
-        frame = self._read(image, camera, depth, watch)
+        frame = self._read(image, camera, depth, prior, covariance, watch)
         plan = plan_views(frame.camera, prior, covariance, depth, config)
         found = self._first_pass(frame, plan, watch)
         self.last_frame, self.last_view = frame, found.reference.view
-        verdict = (
-            model_gate(found.reference.coverage, config) if len(plan.poses) == 1 and not plan.margin.any() else None
-        )
-        verdict = verdict or self._worth_another_pass(found)
+        if not plan.is_wide:
+            verdict = model_gate(found.reference.coverage, config)
+            if verdict is not None:
+                return _refused(verdict, found)
+        answer = self._settle(frame, found, prior, covariance, watch)
+        if not answer.accepted and self._beyond_matching(frame, plan):
+            answer = self._search(frame, plan, prior, covariance, answer, watch)
+        return answer
+
+    def _settle(
+        self, frame: Frame, found: Alignment, prior: Pose, prior_covariance: Array, watch: Stopwatch
+    ) -> AbsolutePose:
+        """The later passes from an alignment, and the verdict."""
+        verdict = self._worth_another_pass(found)
         if verdict is not None:
             return _refused(verdict, found)
         found = self._later_passes(frame, found, watch)
         self.last_view = found.reference.view
-        return self._judge(frame, found, prior, covariance)
+        return self._judge(frame, found, prior, prior_covariance)
+
+    def _beyond_matching(self, frame: Frame, plan: ViewPlan) -> bool:
+        """Whether matches may have failed because they were looked for over too large a part of the view."""
+        return plan.is_wide and (plan.radius is None or plan.radius > _AREA_FROM * frame.camera.width)
+
+    def _search(
+        self, frame: Frame, plan: ViewPlan, prior: Pose, covariance: Array, answer: AbsolutePose, watch: Stopwatch
+    ) -> AbsolutePose:
+        """The whole frame looked for in the wide views; the first place that holds up, else the answer so far."""
+        candidates: list[Candidate] = []
+        scale_sigma = float(np.sqrt(covariance[2, 2])) / plan.depth
+        heading_sigma = min(float(np.sqrt(covariance[5, 5])), self._config.heading_step / 2.0)
+        for pose in plan.poses:
+            if self._cancelled():
+                return answer
+            with watch("render"):
+                view = self._renderer.render(plan.camera, pose)
+            with watch("search"):
+                candidates += search_area(frame, view, heading_sigma, scale_sigma)
+        candidates.sort(key=lambda c: -c.score)
+        for candidate in candidates[:_CANDIDATES]:
+            reference = render_reference(
+                self._renderer, self._matcher, frame.camera, np.zeros(2, np.int64), candidate.T_map_camera, watch
+            )
+            radius = _AREA_ERROR * frame.camera.width
+            found = align(frame, reference, self._matcher, radius, self._site_error, self._config, watch)
+            tried = candidate.log10_tried + float(np.log10(len(plan.poses)))
+            found = replace(found, log10_false_alarms=found.log10_false_alarms + tried, log10_tried=tried)
+            again = self._settle(frame, found, prior, covariance, watch)
+            if again.accepted:
+                self._reference = found.reference
+                return again
+        return answer
 
     def _depth(self, camera: Camera, prior: Pose) -> float | None:
         """How far the ground is: from the last view where the prior is near it, else from a thumbnail."""
@@ -149,12 +199,24 @@ class Registrar:
                     return depth - nearer
         return median_depth(self._renderer.render(probe_camera(camera.pinhole()), prior))
 
-    def _read(self, image: npt.NDArray[np.uint8], camera: Camera, depth: float, watch: Stopwatch) -> Frame:
+    def _read(
+        self,
+        image: npt.NDArray[np.uint8],
+        camera: Camera,
+        depth: float,
+        prior: Pose,
+        covariance: Array,
+        watch: Stopwatch,
+    ) -> Frame:
         with watch("undistort"):
             undistorter = self._reader.undistorter(camera, self._working_width(camera, depth))
             undistorted = undistorter(image)
+        usable = undistorter.valid
+        if self._masks is not None:
+            with watch("mask"):
+                usable = self._masks.usable(undistorted, undistorter, self._renderer, prior, covariance)
         with watch("extract"):
-            features = self._matcher.extract(undistorted, undistorter.valid)
+            features = self._matcher.extract(undistorted, usable)
         return Frame(undistorted, undistorter.pinhole, features)
 
     def _working_width(self, camera: Camera, depth: float) -> int:
@@ -171,7 +233,7 @@ class Registrar:
         best: Alignment | None = None
         for pose in plan.poses:
             reference, radius = self._reference_for(frame, plan, pose, watch)
-            found = align(frame, reference, self._matcher, radius, self._site_sigma, self._config, watch)
+            found = align(frame, reference, self._matcher, radius, self._site_error, self._config, watch)
             if best is None or found.log10_false_alarms < best.log10_false_alarms:
                 best = found
             if best.log10_false_alarms < _DECISIVE or self._cancelled():
@@ -225,17 +287,18 @@ class Registrar:
             reference = render_reference(
                 self._renderer, self._matcher, frame.camera, np.zeros(2, np.int64), pose, watch
             )
-            again = align(frame, reference, self._matcher, radius, self._site_sigma, config, watch)
+            again = align(frame, reference, self._matcher, radius, self._site_error, config, watch)
             self._reference = reference
             # What made chance unlikely in the wide search still does where the narrow one settles on the same pose
             # (the settled gate sees to that): within a small radius, agreement is little evidence by itself. Where
             # the narrow search is done by other means, these must convince by themselves, and the more so the more
             # places the wide search chose from.
-            evidence = min(found.log10_false_alarms, again.log10_false_alarms)
+            tried, before = found.log10_tried, found.log10_false_alarms
             if coarse:
                 places = np.hypot(frame.camera.width, frame.camera.height) / radius
-                evidence = again.log10_false_alarms + 2.0 * float(np.log10(max(1.0, places)))
-            found = replace(again, log10_false_alarms=evidence)
+                tried, before = 2.0 * float(np.log10(max(1.0, places))), np.inf
+            evidence = min(before, again.log10_false_alarms + tried)
+            found = replace(again, log10_false_alarms=evidence, log10_tried=tried)
         return found
 
     def _judge(self, frame: Frame, found: Alignment, prior: Pose, prior_covariance: Array) -> AbsolutePose:
@@ -249,15 +312,17 @@ class Registrar:
         if verdict is not None or found.resection is None:
             return _refused(verdict or (Status.FEW_INLIERS, "no pose"), found)
         solved = found.resection
-        covariance = resection_covariance(
+        parts = resection_covariance(
             frame.camera,
             solved.T_map_camera,
-            found.points[solved.inliers],
-            solved.residuals[solved.inliers],
-            self._site_sigma,
+            found.points,
+            solved.residuals,
+            found.threshold,
+            self._site_error,
             support=found.support,
             factor=config.window_variance_factor if found.support > 0.0 else 1.0,
         )
+        covariance = None if parts is None else parts[0] + parts[1]
         verdict = condition_gate(covariance, config)
         if verdict is None and covariance is not None:
             verdict = prior_gate(solved, covariance, prior, prior_covariance, config)
@@ -268,13 +333,14 @@ class Registrar:
                 f"{found.inliers} inliers of {len(found.pixels)} matches, {rms:.2f} px, "
                 f"log10 of the false alarms {found.log10_false_alarms:.0f}",
             )
-        if covariance is None:
+        if parts is None:
             return _refused(verdict, found)
         return replace(
             _refused(verdict, found),
             T_map_camera=solved.T_map_camera,
             covariance=covariance,
-            tie_points=_tie_points(frame, found, solved, rms, self._site_sigma),
+            model_covariance=parts[1],
+            tie_points=_tie_points(frame, found, solved, rms, self._site_error),
         )
 
 
@@ -303,12 +369,12 @@ def _refused(verdict: Verdict, found: Alignment | None = None) -> AbsolutePose:
     )
 
 
-def _tie_points(frame: Frame, found: Alignment, resection: Resection, rms: float, site_sigma: Array) -> TiePoints:
+def _tie_points(frame: Frame, found: Alignment, resection: Resection, rms: float, site_error: ModelError) -> TiePoints:
     count = found.inliers
     return TiePoints(
         pixels=found.pixels[resection.inliers],
         points=found.points[resection.inliers],
         pixel_sigma=np.full(count, max(rms / np.sqrt(2.0), 0.3)),
-        point_sigma=np.full(count, float(np.sqrt((site_sigma**2).mean()))),
+        point_sigma=np.full(count, float(np.sqrt((site_error.sigma**2).mean()))),
         camera=frame.camera,
     )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from geo_nav.geodesy import Pose
 from geo_nav.registration.linearization import moved, pose_jacobian, project
+from geo_nav.registration.loss import CONSIDERED, cost, weights
 from geo_nav.rendering import Camera
 
 Array = npt.NDArray[np.float64]
@@ -96,23 +97,16 @@ def refine(
     Returns:
         None where fewer than five matches agree, or the problem is singular.
     """
-    scale = (threshold / 3.0) ** 2 * 4.0
-
-    def cost(r: Array) -> float:
-        square = np.nan_to_num((r**2).sum(axis=1), nan=np.inf)
-        return float((1.0 - 1.0 / (1.0 + square / scale)).sum())
-
     pose, damping = start, 1e-4
     residuals = pixels - project(camera, pose, points)
-    value = cost(residuals)
+    value = cost(residuals, threshold)
     for _ in range(iterations):
         square = (residuals**2).sum(axis=1)
-        use = square < (3.0 * threshold) ** 2
+        use = square < (CONSIDERED * threshold) ** 2
         if use.sum() <= _MINIMAL:
             return None
-        weights = 1.0 / (1.0 + square[use] / scale) ** 2
         jacobian = pose_jacobian(camera, pose, points[use])
-        weighted = (jacobian * weights[:, None, None]).reshape(-1, 6)
+        weighted = (jacobian * weights(residuals[use], threshold)[:, None, None]).reshape(-1, 6)
         normal = weighted.T @ jacobian.reshape(-1, 6)
         gradient = weighted.T @ residuals[use].ravel()
         try:
@@ -123,7 +117,7 @@ def refine(
             return None
         candidate = moved(pose, step)
         moved_residuals = pixels - project(camera, candidate, points)
-        new_value = cost(moved_residuals)
+        new_value = cost(moved_residuals, threshold)
         if new_value <= value:
             converged = value - new_value < 1e-7 * max(value, 1e-9)
             pose, residuals, value, damping = candidate, moved_residuals, new_value, damping * 0.2

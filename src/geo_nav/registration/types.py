@@ -23,6 +23,8 @@ class Status(StrEnum):
     FEW_MATCHES = "few_matches"
     FEW_INLIERS = "few_inliers"
     LOW_INLIER_RATIO = "low_inlier_ratio"
+    NO_CONSENSUS = "no_consensus"
+    """The matches scatter: they agree on the pose hardly more than on those around it."""
     POOR_SPREAD = "poor_spread"
     """The inliers cover too little of the picture."""
     ILL_CONDITIONED = "ill_conditioned"
@@ -62,6 +64,7 @@ class AbsolutePose:
         reason: the verdict in words, with the numbers that led to it.
         T_map_camera: camera optical frame in `map`; None where resection gave no pose.
         covariance: (6, 6) ROS order, m and rad; None with it.
+        model_covariance: (6, 6) the part of it that the site model's error brings: alike in frames of the same place.
         matches: number of matches that could be lifted to 3D.
         inliers: of those, in agreement with the pose.
         reprojection_rms: of the inliers, pixels.
@@ -76,6 +79,7 @@ class AbsolutePose:
     reason: str
     T_map_camera: Pose | None = None
     covariance: Array | None = None
+    model_covariance: Array | None = None
     matches: int = 0
     inliers: int = 0
     reprojection_rms: float = float("nan")

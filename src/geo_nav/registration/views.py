@@ -16,8 +16,8 @@ Array = npt.NDArray[np.float64]
 
 _PROBE_WIDTH = 96
 _PROBE_MARGIN = 0.5
-_LOOKS_DOWN = 0.7
-"""Least downward part of the optical axis (45°) from which a camera can be moved back without meeting a wall."""
+_LOOKS_DOWN = 0.5
+"""Least downward part of the optical axis (30°) from which a camera can be moved back without meeting a wall."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +29,19 @@ class ViewPlan:
         camera: with which; the frame's, wider by the margin on all sides, and further back if it looks down.
         margin: (2,) pixels by which the frame's first pixel lies inside the view.
         radius: how far a match may lie from where the prior predicts it, pixels; None where that is no help.
+        depth: of the ground in view from the prior, metres.
     """
 
     poses: tuple[Pose, ...]
     camera: Camera
     margin: npt.NDArray[np.int64]
     radius: float | None
+    depth: float
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the views show more than the frame may."""
+        return len(self.poses) > 1 or bool(self.margin.any())
 
 
 def widened(camera: Camera, margin_x: int, margin_y: int) -> Camera:
@@ -91,8 +98,8 @@ def plan_views(camera: Camera, prior: Pose, covariance: Array, depth: float, con
     radius = config.search_sigmas * float(np.sqrt(np.linalg.eigvalsh(spread)[:, 1].max()))
     margin = config.margin_sigmas * np.sqrt(np.einsum("nii->ni", spread).max(axis=0))
     margin[margin < config.margin_from * camera.width] = 0.0
-    looks_down = -prior.rotation[2, 2] > _LOOKS_DOWN
-    widest = _widest_margin(camera, looks_down, config)
+    down = bool(-prior.rotation[2, 2] > _LOOKS_DOWN)
+    widest = _widest_margin(camera, down, config)
     offsets = np.zeros((1, 2))
     if (margin > widest).any():
         step = 2.0 * float(max(widest.min(), 0.25 * camera.height)) * depth / camera.fx
@@ -103,7 +110,7 @@ def plan_views(camera: Camera, prior: Pose, covariance: Array, depth: float, con
     ][: config.max_views]
     mx, my = (int(m) for m in np.ceil(np.minimum(margin, widest)))
     view_camera = widened(camera, mx, my)
-    if looks_down and (mx or my):
+    if down and (mx or my):
         growth = max(view_camera.width / camera.width, view_camera.height / camera.height)
         view_camera = replace(view_camera, fx=camera.fx * growth, fy=camera.fy * growth)
         back = np.array([0.0, 0.0, -(growth - 1.0) * depth])
@@ -114,13 +121,14 @@ def plan_views(camera: Camera, prior: Pose, covariance: Array, depth: float, con
         camera=view_camera,
         margin=np.array([mx, my]),
         radius=None if useless else max(radius, config.refined_radius * camera.width),
+        depth=depth,
     )
 
 
-def _widest_margin(camera: Camera, looks_down: bool, config: RegistrationConfig) -> Array:
+def _widest_margin(camera: Camera, down: bool, config: RegistrationConfig) -> Array:
     size = np.array([camera.width, camera.height], dtype=np.float64)
     widest = 0.5 * (config.max_view_growth - 1.0) * size
-    if not looks_down:
+    if not down:
         reach = np.tan(config.max_view_angle / 2) * np.array([camera.fx, camera.fy])
         widest = np.minimum(widest, np.maximum(0.0, reach - 0.5 * size))
     return widest
@@ -130,10 +138,12 @@ def _heading_offsets(sigma: float, config: RegistrationConfig) -> Array:
     reach = min(2.0 * sigma, np.pi)
     if reach <= config.heading_step:
         return np.zeros(1)
-    count = int(np.ceil(reach / config.heading_step))
-    offsets = np.arange(-count, count + 1) * config.heading_step
+    # Each view serves headings up to one step away, so the outermost need not lie at the reach itself.
+    count = max(1, int(np.ceil((reach - config.heading_step) / config.heading_step)))
+    step = min(config.heading_step, reach / (count + 0.5))
+    offsets = np.arange(-count, count + 1) * step
     # Around the full circle the last one meets the first.
-    offsets = offsets[offsets - offsets[0] < 2 * np.pi - 0.5 * config.heading_step]
+    offsets = offsets[offsets - offsets[0] < 2 * np.pi - 0.5 * step]
     return np.asarray(offsets[np.argsort(np.abs(offsets), kind="stable")])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -10,16 +10,15 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from geo_nav.geodesy import Pose
-from geo_nav.rendering import Camera, RenderingConfig, create_renderer
+from geo_nav.rendering import Camera, RenderedView, RenderingConfig, create_renderer
 from geo_nav.simulation.config import SimulationConfig
-from geo_nav.simulation.trajectory import Motion
+from geo_nav.simulation.trajectory import Motion, Trajectory
+from geo_nav.simulation.world import World
 from geo_nav.site import SiteConfig, SiteModel, load_site
-
-if TYPE_CHECKING:
-    from geo_nav.simulation.simulation import Simulation
 
 Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
+Light = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 FLOWN_TRIANGLES = 2_000_000
 """The flown world is drawn with a finer mesh than a site model is by default."""
@@ -54,6 +53,39 @@ def camera_mounting(config: SimulationConfig) -> Pose:
     return Pose(true @ tilt @ down, np.array([0.12, 0.0, -0.08]))
 
 
+class Filmed(Protocol):
+    """What a camera films: :class:`~geo_nav.simulation.Simulation`, or anything with a world and a motion through it.
+
+    Attributes:
+        config: settings of the camera.
+        world: whose flown side is filmed.
+        flight: the motion of `base_link`.
+    """
+
+    @property
+    def config(self) -> SimulationConfig:
+        """See the class."""
+        ...
+
+    @property
+    def world(self) -> World:
+        """See the class."""
+        ...
+
+    @property
+    def flight(self) -> Trajectory:
+        """See the class."""
+        ...
+
+
+class Medium(Protocol):
+    """What is between the scene and the lens."""
+
+    def __call__(self, view: RenderedView) -> npt.NDArray[np.float32]:
+        """The picture (H, W, 3), grey values 0…255, that arrives at the lens."""
+        ...
+
+
 class CameraSimulator:
     """Takes frames of the flown world; to be made and used in one thread, as its renderer's OpenGL context is.
 
@@ -62,6 +94,7 @@ class CameraSimulator:
         rendering: backend and its options; when None, the default one without anisotropic filtering, which a
             camera that looks down does not need.
         model: what to film instead of the flown world.
+        medium: the air that it is filmed through; perfectly clear, and black where there is no model, when None.
 
     Raises:
         SiteError: the files of the world are damaged: delete its folder.
@@ -70,14 +103,16 @@ class CameraSimulator:
 
     def __init__(
         self,
-        simulation: Simulation,
+        simulation: Filmed,
         rendering: RenderingConfig | None = None,
         model: SiteModel | None = None,
+        medium: Medium | None = None,
     ) -> None:
         self._config = simulation.config
         self.camera = make_camera(self._config)
         self.T_base_camera = camera_mounting(self._config)
         self._trajectory = simulation.flight
+        self._medium = medium
         if model is None:
             model = load_site(simulation.world.flown_yaml, SiteConfig(max_triangles=FLOWN_TRIANGLES))
         options = rendering or RenderingConfig(anisotropy=1.0)
@@ -104,7 +139,8 @@ class CameraSimulator:
         """
         motion = self._trajectory.motion(time)
         view = self._renderer.render(self._pinhole, motion.pose() @ self.T_base_camera)
-        exposed = self._expose(view.image, view.depth, motion)
+        light: Light = view.image if self._medium is None else self._medium(view)
+        exposed = self._expose(light, view.depth, motion)
         return self._develop(exposed, time)
 
     def close(self) -> None:
@@ -127,7 +163,7 @@ class CameraSimulator:
         corner += max(self.camera.cy, self.camera.height - self.camera.cy) ** 2
         return np.asarray((1.0 - self._config.vignetting * r2 / corner)[..., None], np.float32)
 
-    def _expose(self, image: Image, depth: npt.NDArray[np.float32], motion: Motion) -> npt.NDArray[np.float32]:
+    def _expose(self, image: Light, depth: npt.NDArray[np.float32], motion: Motion) -> npt.NDArray[np.float32]:
         """Lens and shutter: the distorted picture, averaged along the way that every pixel moves while it is open."""
         base_u, base_v = self._maps
         flow = self._flow(depth, motion) * self._config.exposure_time

@@ -58,7 +58,7 @@ class SimulationConfig(BaseModel):
     distortion: list[float] = Field(
         [-0.085, 0.028, 0.0004, -0.0003], description="plumb_bob k1 k2 p1 p2", min_length=4, max_length=5
     )
-    camera_tilt: float = Field(20.0, description="optical axis forward of straight down, degrees", ge=0.0, le=80.0)
+    camera_tilt: float = Field(20.0, description="optical axis forward of straight down, degrees", ge=0.0, le=100.0)
     exposure_time: float = Field(0.005, description="of a frame, s; its stamp is the middle", ge=0.0, le=0.1)
     read_noise: float = Field(1.2, description="of the sensor, 1 sigma in the dark, grey values", ge=0.0, le=50.0)
     full_well: float = Field(9000.0, description="electrons at grey value 255, sets the shot noise", ge=100.0)

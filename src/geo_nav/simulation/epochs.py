@@ -17,8 +17,9 @@ class Epoch:
     """How the same land looks on one day; colours are sRGB 0…1.
 
     Attributes:
-        index: 0 the survey, 1 the flight.
+        index: of the epoch's own draws: fine texture, vehicles, crops' tints.
         name: its name.
+        land: state of the land: 0 as surveyed, 1 as flown over in September (buildings, brightness of parcels).
         sun_azimuth: clockwise from north, rad.
         sun_elevation: rad.
         sun_light: (3,) share of the light that comes from the sun, a channel.
@@ -33,10 +34,13 @@ class Epoch:
         grass: (3,) verges and lawns.
         water: (3,) the stream.
         wetness: darkening of bare soil and tracks.
+        foliage: (3,) share of the ground that crowns of broadleaf, conifer and shrub hide; 1 in leaf.
+        snow: share of open ground and roofs that snow covers.
     """
 
     index: int
     name: str
+    land: int
     sun_azimuth: float
     sun_elevation: float
     sun_light: Array
@@ -51,6 +55,13 @@ class Epoch:
     grass: Array
     water: Array
     wetness: float
+    foliage: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    snow: float = 0.0
+
+    @property
+    def leafless(self) -> list[int]:
+        """The kinds of tree that stand without leaves."""
+        return [kind for kind, share in enumerate(self.foliage) if share < 1.0]
 
     @property
     def sun(self) -> Array:
@@ -78,6 +89,7 @@ class Epoch:
 SURVEY = Epoch(
     index=0,
     name="survey",
+    land=0,
     sun_azimuth=np.radians(128.0),
     sun_elevation=np.radians(52.0),
     sun_light=np.array([0.80, 0.78, 0.74]),
@@ -104,6 +116,7 @@ SURVEY = Epoch(
 FLIGHT = Epoch(
     index=1,
     name="flown",
+    land=1,
     sun_azimuth=np.radians(218.0),
     sun_elevation=np.radians(36.0),
     sun_light=np.array([0.84, 0.77, 0.67]),

@@ -5,23 +5,22 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from geo_nav.simulation.epochs import Epoch
 from geo_nav.simulation.noise import Raster, fractal_noise, sample
-from geo_nav.simulation.palette import roof_colour, wall_colour
+from geo_nav.simulation.palette import SNOW, roof_colour, wall_colour
 from geo_nav.simulation.surface import CELL_SIZE
 from geo_nav.simulation.town import Building, rotation
+from geo_nav.simulation.wall_details import FLOOR, WINDOW, Openings, add_details
 
 Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
 
 OVERHANG = 0.4
 """Of the eaves, m."""
-FLOOR = 2.9
-"""Height of a storey, m."""
 _SKYLIGHT = np.array([0.20, 0.25, 0.31])
 _PANEL = np.array([0.13, 0.16, 0.24])
-_WINDOW = np.array([0.21, 0.24, 0.28])
 
 
 def lit(colour: Raster, epoch: Epoch, normal: Array, shadow: Raster | float) -> Image:
@@ -69,7 +68,7 @@ def roof_picture(building: Building, epoch: Epoch, resolution: float, shadow: Ra
     shape = (max(4, round(width / resolution)), max(4, round(length / resolution)))
     along = (np.arange(shape[1]) + 0.5) / shape[1] * length - length / 2
     across = width / 2 - (np.arange(shape[0]) + 0.5) / shape[0] * width
-    colour = _roof_surface(building, shape, own, now, resolution)
+    colour = _roof_surface(building, shape, own, now, resolution, epoch.snow)
     for place, extent, tone in _roof_details(building, own):
         columns = np.abs(along - place[0]) < extent[0] / 2
         rows = np.abs(across - place[1]) < extent[1] / 2
@@ -94,7 +93,12 @@ def roof_picture(building: Building, epoch: Epoch, resolution: float, shadow: Ra
 
 
 def _roof_surface(
-    building: Building, shape: tuple[int, int], own: np.random.Generator, now: np.random.Generator, resolution: float
+    building: Building,
+    shape: tuple[int, int],
+    own: np.random.Generator,
+    now: np.random.Generator,
+    resolution: float,
+    snow: float,
 ) -> Raster:
     # Weathering is drawn on a fixed grid, so that both epochs have the same at any resolution.
     stains = cv2.resize(own.standard_normal((8, 8), np.float32), shape[::-1], interpolation=cv2.INTER_CUBIC)
@@ -107,6 +111,11 @@ def _roof_surface(
     if building.roof != "flat":
         middle = shape[0] // 2
         out[middle : middle + 1] *= 1.12
+    if snow:
+        # Roofs differ in how well they are insulated, and so in how much of it has melted.
+        melt = ndtri(snow) + 0.9 * now.standard_normal() + (0.25 * stains if building.roof != "flat" else 0.4)
+        cover = np.clip(0.5 + 0.8 * melt, 0.0, 1.0).astype(np.float32)[..., None]
+        out += cover * (SNOW.astype(np.float32) * (1.0 + 0.02 * grain[..., None]) - out)
     return out
 
 
@@ -132,7 +141,9 @@ def _roof_details(building: Building, own: np.random.Generator) -> list[tuple[Ar
     return details
 
 
-def wall_picture(building: Building, side: int, epoch: Epoch, resolution: float, height: float) -> Image:
+def wall_picture(
+    building: Building, side: int, epoch: Epoch, resolution: float, height: float, detailed: bool = False
+) -> Image:
     """A wall seen from outside, from ``height`` m above the building's ground down to :data:`FOOTING` below it.
 
     Args:
@@ -141,6 +152,7 @@ def wall_picture(building: Building, side: int, epoch: Epoch, resolution: float,
         epoch: light and grain.
         resolution: pixel, m.
         height: of the picture's upper edge, m.
+        detailed: with all that is seen from the street, see :func:`~geo_nav.simulation.wall_details.add_details`.
     """
     own = np.random.default_rng([building.seed, 100 + side])
     now = np.random.default_rng([building.seed, 200 + side, epoch.index])
@@ -152,12 +164,15 @@ def wall_picture(building: Building, side: int, epoch: Epoch, resolution: float,
     across = (np.arange(shape[1]) + 0.5) / shape[1] * length
     colour[up < 0.5] *= 0.8
     pitch = own.uniform(2.3, 3.2)
-    columns = np.abs((across - length / 2 + pitch / 2) % pitch - pitch / 2) < own.uniform(0.5, 0.7)
+    half_window = own.uniform(0.5, 0.7)
+    columns = np.abs((across - length / 2 + pitch / 2) % pitch - pitch / 2) < half_window
     columns &= (across > 0.8) & (across < length - 0.8)
     storey = (up - 0.9) % FLOOR
     rows = (storey < 1.35) & (up > 0.9) & (up < building.eaves - 0.3)
     if building.eaves > 2.8:
-        colour[rows[:, None] & columns[None, :]] = _WINDOW
+        colour[rows[:, None] & columns[None, :]] = WINDOW
+    if detailed:
+        add_details(colour, building, side, Openings(across, up, rows, columns, pitch, half_window))
     outward = rotation(building.angle) @ [(0, -1), (1, 0), (0, 1), (-1, 0)][side]
     return lit(colour, epoch, np.array([*outward, 0.0]), 0.0)
 

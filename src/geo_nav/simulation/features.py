@@ -161,8 +161,8 @@ def _gardens(plan: WorldPlan, epoch: Epoch) -> list[Layer]:
 
 
 def _footprints(plan: WorldPlan, epoch: Epoch) -> list[Layer]:
-    standing = [b for b in plan.buildings if b.epochs[epoch.index]]
-    missing = [b for b in plan.buildings if not b.epochs[epoch.index]]
+    standing = [b for b in plan.buildings if b.epochs[epoch.land]]
+    missing = [b for b in plan.buildings if not b.epochs[epoch.land]]
     return [
         # A building plot before or after its house is raw earth.
         Layer([b.corners(3.0) for b in missing], epoch.covers[Cover.BARE] * 1.1, 0.85),

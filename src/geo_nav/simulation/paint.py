@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from geo_nav.simulation.canvas import Block
 from geo_nav.simulation.epochs import Epoch
 from geo_nav.simulation.features import GroundFeatures
 from geo_nav.simulation.noise import Raster, fractal_noise, toroidal_noise
+from geo_nav.simulation.palette import SNOW
 from geo_nav.simulation.parcels import Cover
 from geo_nav.simulation.plan import WorldPlan
 from geo_nav.simulation.surface import CELL_SIZE, Surface
@@ -98,7 +100,7 @@ class GroundPainter:
         """What each parcel looks like now, as look-up tables by its label (0 is land outside every parcel)."""
         epoch, parcels = self._epoch, self._plan.parcels
         cover = np.array([Cover.MEADOW, *(p.cover for p in parcels)])
-        shade = np.array([1.0, *(p.shade[epoch.index] for p in parcels)])[:, None]
+        shade = np.array([1.0, *(p.shade[epoch.land] for p in parcels)])[:, None]
         hue = 1.0 + rng.normal(0.0, 0.02, (len(cover), 3))
         direction = np.array([0.0, *(p.direction for p in parcels)])
         tables = {
@@ -123,6 +125,8 @@ class GroundPainter:
         fine, coarse = (_crop(texture, block.shape, rng) for texture in (self._fine, self._coarse))
         colour = self._fields(block, coarse)
         grain = 1.0 + 0.075 * fine + 0.04 * coarse
+        if self._epoch.snow:
+            self._snow(block, colour, grain, coarse)
         self._features.draw(block, colour, grain)
         colour *= grain[..., None]
         canopy = self._trees(block, colour, fine, coarse)
@@ -166,6 +170,16 @@ class GroundPainter:
         colour += (look_up("tramline") * tracks)[..., None]
         return colour
 
+    def _snow(self, block: Block, colour: Raster, grain: Raster, coarse: Raster) -> None:
+        """Snow over the fields, in place: it lies longer where the land is moist, in patches that fray."""
+        pattern = self._patterns
+        depth = 0.6 * block.window(pattern.soil, PATTERN_CELL) + 0.3 * block.window(pattern.vigour, PATTERN_CELL)
+        depth += 0.35 * coarse
+        bare = np.float32(np.hypot(np.hypot(0.6, 0.3), 0.35) * ndtri(1.0 - self._epoch.snow))
+        cover = np.clip(0.5 + 1.5 * (depth - bare), 0.0, 1.0)
+        colour += cover[..., None] * (SNOW.astype(np.float32) - colour)
+        grain -= 0.7 * cover * (grain - 1.0)
+
     def _trees(self, block: Block, colour: Raster, fine: Raster, coarse: Raster) -> Raster:
         """Crowns over the ground, their edges frayed by leaves; returns where they are."""
         surface, epoch = self._surface, self._epoch
@@ -181,6 +195,7 @@ class GroundPainter:
         # Kinds do not blend: each gets its own mask.
         crowns = np.zeros((*block.shape, 3), np.float32)
         weight = np.full(block.shape, 1e-3, np.float32)
+        twigs = np.zeros(block.shape, np.float32)
         for k in (BROADLEAF, CONIFER, SHRUB):
             if not (near == k + 1).any():
                 continue
@@ -189,6 +204,10 @@ class GroundPainter:
                 epoch.trees[k].astype(np.float32) + tint[..., None] * epoch.tree_spread[k].astype(np.float32)
             )
             weight += mask
+            twigs += np.float32(1.0 - epoch.foliage[k]) * mask
+        if epoch.leafless:
+            # The ground shows between bare branches.
+            canopy *= np.clip(1.0 - twigs / weight * (1.0 + 0.5 * fine), 0.0, 1.0)
         crowns *= ((1.0 + 0.14 * fine + 0.05 * coarse) / weight)[..., None]
         colour += canopy[..., None] * (crowns - colour)
         return np.asarray(canopy, np.float32)

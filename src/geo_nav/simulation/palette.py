@@ -30,6 +30,7 @@ WALLS = np.array(
         [0.62, 0.64, 0.60],
     ]
 )
+SNOW = np.array([0.86, 0.88, 0.92])
 
 
 def _shaded(palette: Array, index: int) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -119,13 +121,21 @@ def ensure_world(config: SimulationConfig, quiet: bool = False) -> Path:
     Raises:
         SimulationError: the world cannot be written.
     """
-    if quiet or (world_folder(config) / "world.json").is_file():
-        return generate_world(config).site_yaml
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    if (world_folder(config) / "world.json").is_file():
+        quiet = True
+    with world_progress(quiet) as progress:
+        return generate_world(config, progress).site_yaml
 
-    with Progress(TextColumn("{task.description:24}"), BarColumn(), TimeElapsedColumn(), transient=True) as bar:
+
+@contextmanager
+def world_progress(quiet: bool = False) -> Iterator[Progress | None]:
+    """A progress bar for the making of a world; nothing when ``quiet``."""
+    if quiet:
+        yield None
+        return
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as ProgressBar
+
+    with ProgressBar(TextColumn("{task.description:24}"), BarColumn(), TimeElapsedColumn(), transient=True) as bar:
         task = bar.add_task("generating the world", total=1.0)
-        world = generate_world(
-            config, lambda what, share: bar.update(task, description=f"world: {what}", completed=share)
-        )
-    return world.site_yaml
+        yield lambda what, share: bar.update(task, description=f"world: {what}", completed=share)

@@ -12,13 +12,14 @@ from geo_nav.site.descriptor import (
 from geo_nav.site.errors import SiteError
 from geo_nav.site.height_map import HeightMap
 from geo_nav.site.loading import build_site, load_site
-from geo_nav.site.model import SiteModel, SiteTile
+from geo_nav.site.model import ModelError, SiteModel, SiteTile
 
 __all__ = [
     "Datum",
     "DemOrthophotoLayer",
     "HeightMap",
     "MeshLayer",
+    "ModelError",
     "SiteConfig",
     "SiteDescriptor",
     "SiteError",

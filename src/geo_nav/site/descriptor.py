@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rasterio.errors import RasterioIOError
 
 from geo_nav.site.errors import SiteError
+from geo_nav.site.model import DEFAULT_CORRELATION
 
 VerticalDatum = Literal["ellipsoid", "egm96", "egm2008"]
 
@@ -75,6 +76,11 @@ class SiteDescriptor(_Strict):
         Annotated[float, Field(gt=0, lt=1e3)],
         Annotated[float, Field(gt=0, lt=1e3)],
     ] = Field(description="expected error of the model east, north, up, metres (1 sigma)")
+    sigma_correlation: float = Field(
+        DEFAULT_CORRELATION,
+        description="distance over which that error is alike, metres; .inf shifts the whole model",
+        gt=0,
+    )
     layers: list[Layer] = Field(description="the parts of the model", min_length=1)
 
 
@@ -108,9 +114,9 @@ def read_descriptor(path: Path) -> tuple[SiteDescriptor, Path]:
 def describe_survey(folder: Path) -> SiteDescriptor:
     """The descriptor of a surveyed folder: `datum.json`, `site/ortho.tif`, `site/dsm.tif` (ellipsoidal heights).
 
-    Such a folder says nothing of the model's error: one ground sample distance in plan and two in height are
-    taken, the usual accuracy of a photogrammetric product. Its surface model comes from image matching, which leaves
-    needles: what is narrower than 2 m is lowered (``despike``).
+    Such a folder says nothing of the model's error: two ground sample distances in plan and three in height are
+    taken, on the safe side of what photogrammetric products reach; `geo-nav site assess` measures it. Its surface
+    model comes from image matching, which leaves needles: what is narrower than 2 m is lowered (``despike``).
 
     Raises:
         SiteError: a file is missing or damaged.

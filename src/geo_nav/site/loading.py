@@ -12,7 +12,7 @@ from geo_nav.site.config import SiteConfig
 from geo_nav.site.descriptor import DemOrthophotoLayer, Layer, SiteDescriptor, read_descriptor
 from geo_nav.site.errors import SiteError
 from geo_nav.site.mesh import MeshFileLayer
-from geo_nav.site.model import SiteModel, SiteTile
+from geo_nav.site.model import ModelError, SiteModel, SiteTile
 from geo_nav.site.terrain import TerrainLayer
 
 
@@ -49,7 +49,8 @@ def build_site(descriptor: SiteDescriptor, folder: Path, config: SiteConfig) -> 
     tiles = tuple(tile for reader in readers for tile in reader.tiles(frame))
     if not any(len(tile.faces) for tile in tiles):
         raise SiteError(f"the site '{descriptor.name}' has no triangle: look at its files")
-    return SiteModel(name=descriptor.name, frame=frame, tiles=tiles, sigma=np.array(descriptor.sigma, dtype=np.float64))
+    error = ModelError(np.array(descriptor.sigma, dtype=np.float64), descriptor.sigma_correlation)
+    return SiteModel(name=descriptor.name, frame=frame, tiles=tiles, error=error)
 
 
 def _reader(layer: Layer, folder: Path, config: SiteConfig) -> _LayerReader:

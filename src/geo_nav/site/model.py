@@ -10,6 +10,9 @@ import numpy.typing as npt
 from geo_nav.geodesy import LocalFrame
 from geo_nav.site.errors import SiteError
 
+DEFAULT_CORRELATION = 100.0
+"""Distance over which a model's error is taken to be alike where nothing says better, metres: a few photo bases."""
+
 
 @dataclass(frozen=True, eq=False)
 class SiteTile:
@@ -43,6 +46,29 @@ class SiteTile:
 
 
 @dataclass(frozen=True, eq=False)
+class ModelError:
+    """How far a site model lies from the truth: a random field, alike over some distance.
+
+    Attributes:
+        sigma: (3,) standard deviation east, north, up at any place, metres.
+        correlation: distance over which the error is alike, metres: between two places d apart it is correlated by
+            exp(-d / correlation). Inf is a shift of the whole model.
+
+    Raises:
+        SiteError: sigma is not three numbers ≥ 0, or correlation is not positive.
+    """
+
+    sigma: npt.NDArray[np.float64]
+    correlation: float = DEFAULT_CORRELATION
+
+    def __post_init__(self) -> None:
+        if self.sigma.shape != (3,) or not (np.isfinite(self.sigma) & (self.sigma >= 0)).all():
+            raise SiteError(f"a model's sigma is three numbers ≥ 0 east, north, up, got {self.sigma!r}")
+        if not self.correlation > 0.0:
+            raise SiteError(f"a model's error is alike over a distance above 0 m, got {self.correlation}")
+
+
+@dataclass(frozen=True, eq=False)
 class SiteModel:
     """A geo-referenced 3D model of the area.
 
@@ -50,13 +76,13 @@ class SiteModel:
         name: of the site.
         frame: datum origin of `map`.
         tiles: the textured meshes.
-        sigma: (3,) expected error of the model east, north, up, metres (1 sigma).
+        error: expected error of the model.
     """
 
     name: str
     frame: LocalFrame
     tiles: tuple[SiteTile, ...]
-    sigma: npt.NDArray[np.float64]
+    error: ModelError
 
     @property
     def bounds(self) -> npt.NDArray[np.float64]:

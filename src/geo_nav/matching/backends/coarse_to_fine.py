@@ -10,6 +10,7 @@ import numpy.typing as npt
 from geo_nav.matching.backends.orientation import OrientationMatcher, WindowFeatures
 from geo_nav.matching.backends.xfeat import XFeatMatcher
 from geo_nav.matching.config import MatchingConfig
+from geo_nav.matching.networks.xfeat import xfeat
 from geo_nav.matching.protocol import Features, Matches
 from geo_nav.matching.registry import register_matcher
 
@@ -32,7 +33,7 @@ class PictureFeatures(WindowFeatures):
     keypoint_features: list[Features] = field(default_factory=list)
 
 
-@register_matcher("xfeat_orientation")
+@register_matcher("xfeat_orientation", networks=lambda: (xfeat(),))
 class XFeatOrientationMatcher:
     """XFeat where corresponding pixels may lie far apart, orientation windows where they must lie near.
 

@@ -6,17 +6,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from geo_nav.matching.attention import AttentionMatching
 from geo_nav.matching.config import MatchingConfig
 from geo_nav.matching.features import eroded_mask, grey_image, keypoint_budget, no_features, spread_selection
 from geo_nav.matching.nearest import mutual_nearest
+from geo_nav.matching.networks import load_network
+from geo_nav.matching.networks.lightglue import lighterglue
+from geo_nav.matching.networks.xfeat import STRIDE, xfeat
 from geo_nav.matching.protocol import Features, Matches
 from geo_nav.matching.registry import register_matcher
-from geo_nav.matching.xfeat_network import create_network
 
 Float = npt.NDArray[np.float32]
 
 
-@register_matcher("xfeat")
+@register_matcher("xfeat", networks=lambda: (xfeat(),))
 class XFeatMatcher:
     """XFeat features, mutual nearest neighbours."""
 
@@ -25,16 +28,16 @@ class XFeatMatcher:
     def __init__(self, config: MatchingConfig) -> None:
         self._config = config
         cv2.setNumThreads(config.threads)
-        self._network = create_network(config)
+        self._network = load_network(xfeat(), config)
 
     def extract(self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None = None) -> Features:
         """See :class:`~geo_nav.matching.Matcher`."""
         grey = grey_image(image)
         height, width = grey.shape
-        # The network halves five times.
-        rows, columns = height // 32 * 32, width // 32 * 32
+        rows, columns = height // STRIDE * STRIDE, width // STRIDE * STRIDE
         resized = grey if (rows, columns) == grey.shape else cv2.resize(grey, (columns, rows))
-        descriptors, peaks, reliability = self._network(np.asarray(resized, np.float32))
+        maps = self._network(np.asarray(resized, np.float32)[None, None])
+        descriptors, peaks, reliability = maps[0][0], maps[1][0, 0], maps[2][0, 0]
         v, u = np.nonzero(peaks > self._config.detection_threshold)
         xy = np.column_stack([u, v]).astype(np.float32)
         scores = peaks[v, u] * sample_map(reliability[None], xy, (columns, rows))[:, 0]
@@ -57,7 +60,7 @@ class XFeatMatcher:
         return mutual_nearest(query, reference, radius, min_similarity=self._config.min_similarity)
 
 
-@register_matcher("xfeat_lighterglue")
+@register_matcher("xfeat_lighterglue", networks=lambda: (xfeat(), lighterglue()))
 class XFeatLighterGlueMatcher(XFeatMatcher):
     """XFeat features, matched by attention over both pictures: slower, and finds more where they look different."""
 
@@ -65,19 +68,11 @@ class XFeatLighterGlueMatcher(XFeatMatcher):
 
     def __init__(self, config: MatchingConfig) -> None:
         super().__init__(config)
-        from geo_nav.matching.lighterglue import LighterGlue
-
-        self._lighterglue = LighterGlue(config)
+        self._attention = AttentionMatching(lighterglue(), config)
 
     def match(self, query: Features, reference: Features, radius: float | None = None) -> Matches:
-        """See :class:`~geo_nav.matching.Matcher`; what lies further apart than ``radius`` is dropped."""
-        if len(query.keypoints) == 0 or len(reference.keypoints) == 0:
-            return Matches(query.keypoints[:0], reference.keypoints[:0], query.scores[:0])
-        i, j, scores = self._lighterglue(query, reference)
-        if radius is not None:
-            near = np.linalg.norm(query.keypoints[i] - reference.keypoints[j], axis=1) <= radius
-            i, j, scores = i[near], j[near], scores[near]
-        return Matches(query.keypoints[i], reference.keypoints[j], scores)
+        """See :class:`~geo_nav.matching.Matcher`."""
+        return self._attention(query, reference, radius)
 
 
 def sample_map(values: Float, pixels: Float, size: tuple[int, int]) -> Float:

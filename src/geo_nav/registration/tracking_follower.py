@@ -1,0 +1,138 @@
+"""Registrations come late: frames are kept, and the tracks catch up from the registered frame to the newest."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from time import perf_counter
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from geo_nav.geodesy import Pose
+from geo_nav.registration.errors import RegistrationError
+from geo_nav.registration.frames import FrameReader
+from geo_nav.registration.tracking import GreyFrame, TiePointTracker, TrackedFrame, TrackStatus
+from geo_nav.registration.tracking_config import TrackingConfig
+from geo_nav.registration.types import AbsolutePose
+from geo_nav.rendering import Camera, RenderedView
+
+_FRAMES_KEPT = 200
+"""Frames kept at most, whatever their rate: 60 MB at 640x480."""
+
+
+@dataclass(frozen=True, eq=False)
+class CameraFrame:
+    """A frame as the camera delivers it.
+
+    Attributes:
+        image: (H, W, 3) RGB or (H, W) grey, uint8.
+        camera: its intrinsics and distortion.
+        stamp: of the exposure, s.
+        predicted: ``T_map_camera`` at the stamp, None where nobody knows; only its change between frames matters.
+    """
+
+    image: npt.NDArray[np.uint8]
+    camera: Camera
+    stamp: float
+    predicted: Pose | None
+
+
+class Follower:
+    """Every frame in, the registrations in as they come, tracked frames out. For one thread.
+
+    Args:
+        config: parameters.
+    """
+
+    def __init__(self, config: TrackingConfig) -> None:
+        self._config = config
+        self._reader = FrameReader()
+        self._tracker = TiePointTracker(config)
+        self._frames: deque[GreyFrame] = deque(maxlen=_FRAMES_KEPT)
+        self._camera: Camera | None = None
+
+    @property
+    def reference_stamp(self) -> float | None:
+        """Of the registration that is followed, s; None where none is."""
+        return self._tracker.reference_stamp
+
+    def see(self, frame: CameraFrame) -> bool:
+        """Keep a frame for :meth:`follow`.
+
+        After a stamp that lies further back than ``memory`` (a clock that was set back) and after a change of the
+        camera nothing is followed any more.
+
+        Returns:
+            False for a frame that is not newer than the last; it is not kept.
+
+        Raises:
+            RenderingError: the image is not of the camera's size.
+        """
+        newest = self._frames[-1] if self._frames else None
+        set_back = newest is not None and frame.stamp < newest.stamp - self._config.memory
+        if not set_back and newest is not None and not frame.stamp > newest.stamp:
+            return False
+        grey = self._grey(frame)
+        if set_back or self._camera not in (None, frame.camera):
+            self._frames.clear()
+            self._tracker = TiePointTracker(self._config)
+        self._camera = frame.camera
+        self._frames.append(grey)
+        while frame.stamp - self._frames[0].stamp > self._config.memory:
+            self._frames.popleft()
+        return True
+
+    def _grey(self, frame: CameraFrame) -> GreyFrame:
+        frame.camera.check_image(frame.image)
+        image = frame.image
+        grey = image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+        undistorter = self._reader.undistorter(frame.camera, min(frame.camera.width, self._config.width))
+        return GreyFrame(undistorter(grey), undistorter.valid, undistorter.pinhole, frame.stamp, frame.predicted)
+
+    def registered(self, frame: CameraFrame, found: AbsolutePose, view: RenderedView | None) -> None:
+        """Follow this registration from now on.
+
+        Args:
+            frame: the registered one; it need not be one of those that :meth:`see` has kept.
+            found: its registration.
+            view: the site rendered from near the pose found, for corners between the tie points.
+
+        Raises:
+            RegistrationError: it cannot be followed; what was followed before goes on.
+        """
+        if self._camera not in (None, frame.camera):
+            raise RegistrationError("the camera has changed since this frame was taken")
+        self._camera = frame.camera
+        kept = next((f for f in self._frames if f.stamp == frame.stamp), None)
+        tracker = TiePointTracker(self._config)
+        tracker.start(kept or self._grey(frame), found, view)
+        self._tracker = tracker
+
+    def follow(self) -> TrackedFrame | None:
+        """Follow the tracks towards the newest frame, over ``catch_up_frames`` frames at most.
+
+        Returns:
+            The newest frame, tracked; or where the tracks were lost; None while they have not caught up, nothing is
+            followed, or the newest frame has been tracked already.
+        """
+        start = perf_counter()
+        for _ in range(self._config.catch_up_frames):
+            target = self._next()
+            if target is None:
+                return None
+            tracked = self._tracker.track(target)
+            if tracked.status is TrackStatus.LOST or target is self._frames[-1]:
+                tracked.milliseconds["total"] = (perf_counter() - start) * 1e3
+                return tracked
+        return None
+
+    def _next(self) -> GreyFrame | None:
+        """The furthest frame ahead that is within a step; the next one where none is."""
+        now = self._tracker.frame
+        if now is None:
+            return None
+        ahead = [f for f in self._frames if f.stamp > now.stamp]
+        within = [f for f in ahead if f.stamp <= now.stamp + self._config.catch_up_step + 1e-6]
+        return within[-1] if within else (ahead[0] if ahead else None)

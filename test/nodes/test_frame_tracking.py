@@ -1,0 +1,165 @@
+"""The tracking thread: frames and late registrations in, tracked frames out, nobody waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+
+from geo_nav.geodesy import Pose
+from geo_nav.nodes import conversion
+from geo_nav.nodes.frame_tracking import Frame, FrameTracking
+from geo_nav.registration import AbsolutePose, Status, TiePoints
+from geo_nav.registration.linearization import moved
+from geo_nav.registration.tracking import TrackedFrame, TrackStatus
+from geo_nav.registration.tracking_config import TrackingConfig
+from geo_nav.registration.tracking_follower import CameraFrame
+from geo_nav.rendering import RenderedView, create_renderer
+from registration_site import camera, photographed, synthetic_site, truth_pose
+
+Published = list[tuple[TrackedFrame, Time, Time, str]]
+
+
+def pose_at(k: int) -> Pose:
+    return moved(truth_pose(), k * np.array([1.0, 0.4, 0.0, 0.0, 0.0, 0.01]))
+
+
+def stamp(k: int) -> Time:
+    return Time(sec=1_795_000_000, nanosec=123 + k * 100_000_000)  # 123 ns do not fit into seconds as float64
+
+
+@pytest.fixture(scope="module")
+def views() -> list[RenderedView]:
+    renderer = create_renderer(synthetic_site(1))
+    out = [renderer.render(camera(), pose_at(k)) for k in range(6)]
+    renderer.close()
+    return out
+
+
+@pytest.fixture(scope="module")
+def frames(views: list[RenderedView]) -> list[Frame]:
+    return [Frame(photographed(v.image, k), camera(), stamp(k), "camera_optical") for k, v in enumerate(views)]
+
+
+def registration(view: RenderedView) -> AbsolutePose:
+    pixels = np.array([[u, v] for u in range(40, 620, 40) for v in range(40, 460, 40)], dtype=np.float64)
+    points, lifted = view.lift(pixels)
+    n = int(lifted.sum())
+    ties = TiePoints(pixels[lifted], points[lifted], np.ones(n), np.ones(n), camera())
+    return AbsolutePose(
+        conversion.seconds(stamp(0)), Status.ACCEPTED, "", pose_at(0), np.eye(6) * 1e-4, n, n, tie_points=ties
+    )
+
+
+def as_seen(frame: Frame) -> CameraFrame:
+    return CameraFrame(frame.image, frame.camera, conversion.seconds(frame.stamp), None)
+
+
+@pytest.fixture
+def tracking() -> Iterator[tuple[FrameTracking, Published, list[str]]]:
+    published: Published = []
+    problems: list[str] = []
+
+    def guard(step, what):  # type: ignore[no-untyped-def]
+        def call() -> None:
+            try:
+                step()
+            except Exception as error:
+                problems.append(f"{what}: {error}")
+
+        return call
+
+    made = FrameTracking(TrackingConfig(), as_seen, lambda *a: published.append(a), problems.append, guard)
+    made.start()
+    yield made, published, problems
+    made.stop()
+
+
+def wait(condition, seconds: float = 10.0) -> bool:  # type: ignore[no-untyped-def]
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return bool(condition())
+
+
+def test_a_late_registration_is_followed_from_the_newest_frame_on(
+    tracking: tuple[FrameTracking, Published, list[str]], frames: list[Frame], views: list[RenderedView]
+) -> None:
+    thread, published, problems = tracking
+    for frame in frames[:4]:
+        thread.offer(frame)
+        assert wait(lambda: not thread._frames)
+    assert published == []
+    thread.registered(frames[0], registration(views[0]), views[0])
+    assert wait(lambda: len(published) == 1)
+    thread.offer(frames[4])
+    assert wait(lambda: len(published) == 2)
+    assert problems == []
+    for (tracked, at, reference, frame_id), k in zip(published, (3, 4), strict=True):
+        assert tracked.status is TrackStatus.TRACKED
+        # To the nanosecond those of the messages.
+        assert (at, reference, frame_id) == (stamp(k), stamp(0), "camera_optical")
+        assert tracked.T_map_camera is not None
+        assert tracked.T_map_camera.distance_to(pose_at(k)) < 0.2
+
+
+def test_a_frame_that_cannot_be_used_is_survived(
+    tracking: tuple[FrameTracking, Published, list[str]], frames: list[Frame], views: list[RenderedView]
+) -> None:
+    thread, published, problems = tracking
+    thread.offer(frames[0])
+    thread.registered(frames[0], registration(views[0]), views[0])
+    thread.offer(Frame(np.zeros((10, 20, 3), np.uint8), camera(), stamp(1), "camera_optical"))
+    assert wait(lambda: len(problems) == 1)
+    assert "20x10" in problems[0]
+    thread.offer(frames[2])
+    assert wait(lambda: len(published) == 1)
+
+
+def test_nobody_waits_for_tracking_and_it_stops_at_once(frames: list[Frame]) -> None:
+    def slow(frame: Frame) -> CameraFrame:
+        time.sleep(0.2)
+        return as_seen(frame)
+
+    thread = FrameTracking(TrackingConfig(), slow, lambda *a: None, lambda text: None, lambda step, what: step)
+    thread.start()
+    begin = time.monotonic()
+    for frame in frames:
+        thread.offer(frame)
+    assert time.monotonic() - begin < 0.1
+    # Those that wait are the newest.
+    assert frames[5] in thread._frames
+    assert len(thread._frames) <= 3
+    begin = time.monotonic()
+    thread.stop()
+    assert time.monotonic() - begin < 1.0
+
+
+def test_messages_of_tracked_frames_and_back(frames: list[Frame], views: list[RenderedView]) -> None:
+    found = registration(views[0])
+    message = conversion.registered_points_message(found, stamp(0), "map", "camera_optical")
+    assert message is not None
+    assert list(message.ids) == list(range(len(found.tie_points.pixels)))
+    assert message.pose.covariance[0] == pytest.approx(1e-4)
+    assert conversion.motion_from_message(message) is None
+    motion = Pose.from_rotation_vector([0.1, 0.2, -0.3], [1.0, 2.0, 3.0])
+    covariance = np.diag([1.0, 2.0, 3.0, 0.1, 0.2, 0.3])
+    tracked = TrackedFrame(
+        1.0, 0.0, TrackStatus.TRACKED, "", pose_at(3), motion, covariance, found.tie_points, np.array([3, 7, 9])
+    )
+    message = conversion.tracked_points_message(tracked, stamp(3), stamp(0), "map", "camera_optical")
+    assert message is not None
+    assert message.header.stamp == stamp(3)
+    assert message.reference_stamp == stamp(0)
+    assert list(message.ids) == [3, 7, 9]
+    assert message.pose.pose.position.z == pytest.approx(pose_at(3).translation[2])
+    back = conversion.motion_from_message(message)
+    assert back is not None
+    assert back[:2] == (conversion.seconds(stamp(0)), conversion.seconds(stamp(3)))
+    assert back[2].distance_to(motion) < 1e-12
+    np.testing.assert_allclose(back[3], covariance)
+    lost = TrackedFrame(1.0, 0.0, TrackStatus.LOST, "few points")
+    assert conversion.tracked_points_message(lost, stamp(3), stamp(0), "map", "camera_optical") is None
