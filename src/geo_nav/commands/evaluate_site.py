@@ -21,7 +21,7 @@ _PIPE_WIDTH = 150
 
 def evaluate_site(
     folder: Annotated[Path, typer.Argument(help="Survey: images/, camera.json, datum.json, truth.csv, site/.")],
-    matcher: Annotated[str, typer.Option(help="sift, xfeat, xfeat_lighterglue or xfeat_orientation.")] = "sift",
+    matcher: Annotated[str, typer.Option(help="Name of the matcher: docs/matching.md.")] = "sift",
     prior_error: Annotated[
         str, typer.Option(help="Limits of the priors' random errors: metres, degrees of heading, degrees of tilt.")
     ] = "30,10,3",
@@ -34,6 +34,9 @@ def evaluate_site(
     impostors: Annotated[
         Path | None, typer.Option(help="Offer this survey's photographs instead: every accept is then false.")
     ] = None,
+    described: Annotated[
+        bool, typer.Option("--described", help="Take the site model's error as described, do not measure it.")
+    ] = False,
     quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
 ) -> None:
     """Registers every query of a survey from random priors and prints errors, verdicts, NEES and times."""
@@ -53,7 +56,9 @@ def evaluate_site(
         disable=quiet,
     )
     with bar:
-        task = bar.add_task(f"{folder.name} · {matcher}", total=None)
+        task = bar.add_task(
+            f"{folder.name} · {'' if described else 'measuring the site model, then '}{matcher}", total=None
+        )
 
         def advance(_: QueryResult, total: int) -> None:
             bar.update(task, total=total, advance=1)
@@ -68,7 +73,8 @@ def evaluate_site(
             {"threads": threads},
             pictures,
             impostors,
-            progress=advance,
+            not described,
+            advance,
         )
     terminal = Console()
     # Into a file or a pipe, rich would fold the table to 80 columns.
