@@ -8,7 +8,7 @@ from geo_nav.registration.covariance import resection_covariance
 from geo_nav.registration.gimbal import gimbal_from_rotation, rotation_from_gimbal
 from geo_nav.registration.linearization import moved, point_jacobian, pose_jacobian, project
 from geo_nav.registration.loss import sharpness
-from geo_nav.registration.resection import resect
+from geo_nav.registration.resection import refine, resect
 from geo_nav.site import ModelError
 from registration_site import camera, truth_pose
 
@@ -154,6 +154,41 @@ def test_sharpness_is_one_where_all_agree_and_none_where_they_are_even() -> None
     assert abs(sharpness(even, 3.0)) < 0.02
     assert sharpness(rng.normal(0, 3.0 / 2.45, (20000, 2)), 3.0) == pytest.approx(0.246, abs=0.01)
     assert sharpness(np.zeros((0, 2)), 3.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("view", "wider"),
+    [("few", 3.0), ("corner", 1.5), ("flat", 1.0)],
+)
+def test_a_degenerate_view_says_so_along_its_weak_direction(view: str, wider: float) -> None:
+    """Few points, one corner, flat ground from straight above: large where little is known, and honest there."""
+    rng = np.random.default_rng(13)
+    pose = Pose(np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.0, 90.0])) if view == "flat" else truth_pose()
+    low, high, count = {"few": (0.0, 1.0, 12), "corner": (0.0, 0.25, 120), "flat": (0.0, 1.0, 120)}[view]
+    nees, weakest, whole = [], [], []
+    for _ in range(120):
+        pixels = rng.uniform([640 * low, 480 * low], [640 * high, 480 * high], (count, 2))
+        depth = np.full(count, 90.0) if view == "flat" else 90.0 + rng.uniform(-8, 8, count)
+        rays = camera().rays(pixels)
+        points = pose.transform(rays * depth[:, None])
+        seen = pixels + rng.normal(0, 0.8, pixels.shape)
+        found = refine(seen, points, camera(), pose, 5.0)
+        assert found is not None
+        covariance = matching_covariance(found.T_map_camera, points, found.residuals, 5.0)
+        error = error_vector(found.T_map_camera, pose)
+        nees.append(error @ np.linalg.solve(covariance, error) / 6.0)
+        weakest.append(np.sqrt(np.linalg.eigvalsh(covariance[:3, :3])[-1]))
+        full_pixels, full = scene(rng, 120)
+        solved = refine(full_pixels + rng.normal(0, 0.8, full_pixels.shape), full, camera(), truth_pose(), 5.0)
+        assert solved is not None
+        usual = matching_covariance(solved.T_map_camera, full, solved.residuals, 5.0)
+        whole.append(np.sqrt(np.linalg.eigvalsh(usual[:3, :3])[-1]))
+    assert 0.3 < np.mean(nees) < 1.5
+    assert np.median(weakest) > wider * np.median(whole)
+    if view == "flat":
+        # A tilt and a shift look alike: the two are known together only.
+        correlation = covariance[0, 4] / np.sqrt(covariance[0, 0] * covariance[4, 4])
+        assert abs(correlation) > 0.95
 
 
 def test_points_on_a_line_leave_the_pose_open() -> None:
