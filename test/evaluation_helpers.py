@@ -75,6 +75,8 @@ def status_message(stamp: float, state: int) -> object:
         fixes_used=10,
         fixes_refused=2,
         fixes_too_old=1,
+        tracks_used=5,
+        tracks_refused=0,
         imu_samples=100,
         imu_samples_refused=0,
         graph_rebuilds=0,

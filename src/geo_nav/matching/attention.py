@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from geo_nav.matching.config import MatchingConfig
 from geo_nav.matching.networks import Network, load_network
 from geo_nav.matching.protocol import Features, Matches
+
+_MOST_KEYPOINTS = 4096
+"""Of each picture; time and memory grow with the product of both, and the networks were trained on half as many."""
 
 
 class AttentionMatching:
@@ -25,6 +30,7 @@ class AttentionMatching:
         """The matches whose confidence suffices; what lies further apart than ``radius`` pixels is dropped."""
         if len(query.keypoints) == 0 or len(reference.keypoints) == 0:
             return Matches(query.keypoints[:0], reference.keypoints[:0], query.scores[:0])
+        query, reference = _best(query), _best(reference)
         partner, confidence = self._run(
             _normalized(query)[None], _normalized(reference)[None], query.descriptors[None], reference.descriptors[None]
         )
@@ -34,6 +40,18 @@ class AttentionMatching:
             near = np.linalg.norm(query.keypoints[i] - reference.keypoints[j], axis=1) <= radius
             i, j = i[near], j[near]
         return Matches(query.keypoints[i], reference.keypoints[j], np.clip(confidence[0][i], 0.0, 1.0))
+
+
+def _best(features: Features) -> Features:
+    """The first of the features, which are the best."""
+    if len(features.keypoints) <= _MOST_KEYPOINTS:
+        return features
+    return replace(
+        features,
+        keypoints=features.keypoints[:_MOST_KEYPOINTS],
+        descriptors=features.descriptors[:_MOST_KEYPOINTS],
+        scores=features.scores[:_MOST_KEYPOINTS],
+    )
 
 
 def _normalized(features: Features) -> npt.NDArray[np.float32]:

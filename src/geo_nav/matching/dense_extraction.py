@@ -16,7 +16,7 @@ from geo_nav.matching.protocol import Features
 
 Float = npt.NDArray[np.float32]
 Refinement = Callable[[npt.NDArray[np.intp], tuple[Float, ...]], Float]
-_MOST_PIXELS = 1_000_000
+_MOST_PIXELS = 500_000
 """A larger picture (the view of a wide prior is up to sixteen frames) goes through the network in tiles: its maps take
 some 4 kB a pixel."""
 _OVERLAP = 64
@@ -78,7 +78,8 @@ class DenseExtraction:
         keypoints, descriptors, scores = (
             np.concatenate([getattr(part, name) for part in parts]) for name in ("keypoints", "descriptors", "scores")
         )
-        return Features(keypoints, descriptors, scores, (width, height))
+        order = spread_selection(keypoints, scores, (width, height), budget)
+        return Features(keypoints[order], descriptors[order], scores[order], (width, height))
 
     def _tile(
         self,

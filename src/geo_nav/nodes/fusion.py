@@ -220,7 +220,8 @@ class FusionNode(GeoNavNode):
             message.state, message.reason = int(status.state), status.reason
             for name in (
                 "seconds_since_fix", "horizontal_sigma", "vertical_sigma", "heading_sigma", "update_milliseconds",
-                "fixes_used", "fixes_refused", "fixes_too_old", "imu_samples", "imu_samples_refused", "graph_rebuilds",
+                "fixes_used", "fixes_refused", "fixes_too_old", "tracks_used", "tracks_refused",
+                "imu_samples", "imu_samples_refused", "graph_rebuilds",
             ):  # fmt: skip
                 setattr(message, name, getattr(status, name))
             if status.imu_samples_refused > self._refused_imu:

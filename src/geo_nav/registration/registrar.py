@@ -36,6 +36,8 @@ _AREA_ERROR = 0.1
 """How far the place found so may be off, share of the frame's width."""
 _CANDIDATES = 6
 """Places found so that are tried."""
+_RIVAL = 0.8
+"""A place that resembles the frame less than this share of the best one is not tried."""
 _SAME_GROUND = 0.3
 """Turn (rad) and sideways step (share of the depth) within which the last view tells how far the ground is."""
 
@@ -170,8 +172,9 @@ class Registrar:
                 view = self._renderer.render(plan.camera, pose)
             with watch("search"):
                 candidates += search_area(frame, view, heading_sigma, scale_sigma)
-        candidates.sort(key=lambda c: -c.score)
-        for candidate in candidates[:_CANDIDATES]:
+        best = max((c.score for c in candidates), default=0.0)
+        likely = [c for c in sorted(candidates, key=lambda c: -c.score) if c.score > _RIVAL * best]
+        for candidate in likely[:_CANDIDATES]:
             reference = render_reference(
                 self._renderer, self._matcher, frame.camera, np.zeros(2, np.int64), candidate.T_map_camera, watch
             )
