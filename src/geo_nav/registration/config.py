@@ -87,7 +87,7 @@ class RegistrationConfig(BaseModel):
         -4.0, description="log10 of how many such agreements chance would bring in one frame, at most", le=0
     )
     min_spread: float = Field(0.1, description="least share of the picture's 8x8 cells that hold inliers", ge=0, le=1)
-    max_position_sigma: float = Field(5.0, description="largest 1 sigma of the position in any direction, m", gt=0)
+    max_position_sigma: float = Field(4.0, description="largest 1 sigma of the position in any direction, m", gt=0)
     max_rotation_sigma: float = Field(0.06, description="largest 1 sigma of the rotation about any axis, rad", gt=0)
     max_prior_distance: float = Field(
         27.86, description="largest squared Mahalanobis distance to the prior (27.86: 0.01 % of 6 dof)", gt=0
