@@ -66,7 +66,7 @@ setup(
             "ruff>=0.9,<1",
             "scipy-stubs",
             "types-PyYAML",
-        ]
+        ],
     },
     entry_points={"console_scripts": [f"{node} = {NAME}.nodes.{node}:main" for node in NODES]},
 )
