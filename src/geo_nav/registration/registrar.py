@@ -172,6 +172,7 @@ class Registrar:
                 view = self._renderer.render(plan.camera, pose)
             with watch("search"):
                 candidates += search_area(frame, view, heading_sigma, scale_sigma)
+        before = self.last_view
         best = max((c.score for c in candidates), default=0.0)
         likely = [c for c in sorted(candidates, key=lambda c: -c.score) if c.score > _RIVAL * best]
         for candidate in likely[:_CANDIDATES]:
@@ -186,6 +187,7 @@ class Registrar:
             if again.accepted:
                 self._reference = found.reference
                 return again
+        self.last_view = before
         return answer
 
     def _depth(self, camera: Camera, prior: Pose) -> float | None:

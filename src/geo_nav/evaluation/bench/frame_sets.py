@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,12 +14,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from geo_nav.evaluation.errors import EvaluationError
 from geo_nav.evaluation.site_assessment import assess_site
 from geo_nav.evaluation.survey import Survey, SurveyPhoto, photo_config, read_image, read_survey
 from geo_nav.geodesy import Pose
 from geo_nav.registration import RegistrationConfig
 from geo_nav.rendering import Camera
 from geo_nav.site import ModelError, SiteModel, load_site
+
+_LOG = logging.getLogger(__name__)
 
 Image = npt.NDArray[np.uint8]
 
@@ -98,7 +102,7 @@ class SurveySet:
         survey: the folder.
         config: see :class:`FrameSet`.
         measured: whether the site model's error is measured with the photographs that it was made from, where there
-            are any; else it is what the folder says of it.
+            are enough; else it is what the folder says of it.
     """
 
     survey: Survey
@@ -125,7 +129,7 @@ class SurveySet:
         site = load_site(self.survey.folder)
         if not self.measured or all(photo.is_query for photo in self.survey.photos):
             return site
-        return replace(site, error=_measured_error(self.survey.folder))
+        return replace(site, error=_measured_error(self.survey.folder) or site.error)
 
     def frames(self, count: int) -> Sequence[BenchFrame]:
         """See :class:`FrameSet`."""
@@ -187,8 +191,12 @@ def impostor_frames(surveys: Sequence[Survey], host: str = "") -> list[BenchFram
 
 
 @functools.lru_cache(maxsize=8)
-def _measured_error(folder: Path) -> ModelError:
-    return assess_site(folder).measured
+def _measured_error(folder: Path) -> ModelError | None:
+    try:
+        return assess_site(folder).measured
+    except EvaluationError as error:
+        _LOG.warning("the site model's error is taken as described: %s", error)
+        return None
 
 
 def _photo_frame(photo: SurveyPhoto, number: int) -> BenchFrame:
