@@ -49,6 +49,7 @@ def fix_message(stamp: float, pose: Pose | None, gate: str, covariance: np.ndarr
         header=header(stamp, "map"),
         child_frame_id="camera_optical",
         pose=pose_with_covariance(pose or Pose.identity(), covariance),
+        levelled_pose=pose_with_covariance(pose or Pose.identity(), covariance),
         status=0 if gate == "accepted" else 1 if pose is not None else 2,
         gate=gate,
         reason=f"{inliers} inliers, {gate}",

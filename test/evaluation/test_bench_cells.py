@@ -31,7 +31,9 @@ def test_a_position_error_is_told_in_sigmas_of_its_worst_direction() -> None:
     covariance = np.diag([0.01, 1.0, 4.0, 1e-4, 1e-4, 1e-4])
     truth = Pose(np.eye(3), np.array([10.0, 20.0, 30.0]))
     pose = Pose(np.eye(3), np.array([10.3, 20.0, 34.0]))
-    found = AbsolutePose(0.0, Status.ACCEPTED, "", pose, covariance, 50, 40, 1.0, -20.0)
+    found = AbsolutePose(
+        0.0, Status.ACCEPTED, "", matches=50, inliers=40, T_map_camera_levelled=pose, levelled_covariance=covariance
+    )
     result = score("q", 0, truth, found, truth)
     # 3 sigma east and 2 sigma up.
     assert result.error_sigmas == pytest.approx(math.hypot(3.0, 2.0))

@@ -191,7 +191,9 @@ def test_a_run_writes_its_files_and_goes_on_where_it_was(tmp_path: Path, monkeyp
     assert content["accuracy"][0]["within_1_m"] == 1.0
     assert content["curves"]["tight"]["sift"]["accepted"][-1] == 1.0
     for _, file in [*re.findall(r'(src)="([^"]+)"', page.read_text())]:
-        assert cv2.imread(str(tmp_path / file)) is not None
+        picture = cv2.imread(str(tmp_path / file))
+        assert picture is not None
+        assert min(picture.shape[:2]) > 100, file
     assert (tmp_path / "contact.jpg").is_file()
     assert [s.closed for s in opened] == [True]
     write_report(run_bench(options, lambda *_: None))

@@ -15,6 +15,8 @@ from geo_nav.commands.report import report
 from geo_nav.evaluation import EvaluationConfig, EvaluationError, evaluate_run, print_table, summary, write_report
 from geo_nav.evaluation.bag import read_run
 from geo_nav.evaluation.evaluate import evaluate_recording
+from geo_nav.evaluation.fixes import fix_statistics, score_fixes
+from geo_nav.geodesy import Pose
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +98,25 @@ def test_a_false_fix_is_one_that_was_accepted_and_is_wrong(tmp_path):
     assert f.false_fixes == 2
     assert f.max_error_m == pytest.approx(50.0, abs=1e-6)
     assert evaluate_run(run, EvaluationConfig(false_fix_distance=51.0)).fix_statistics.false_fixes == 0
+
+
+def test_a_fix_is_judged_levelled_and_told_alone_too(run_dir):
+    recording = read_run(run_dir)
+    fix = next(f for f in recording.fixes if f.accepted)
+    true_camera = recording.truth.at(np.array([fix.stamp])).pose(0) @ recording.T_base_camera
+    east = np.array([1.0, 0.0, 0.0])
+    apart = replace(
+        fix,
+        T_map_camera=Pose(true_camera.rotation, true_camera.translation + 9.0 * east),
+        T_map_camera_levelled=Pose(true_camera.rotation, true_camera.translation + 2.0 * east),
+    )
+    scored = score_fixes([apart], recording.truth, recording.T_base_camera, 0.1)
+    assert scored[0].error_m == pytest.approx(2.0, abs=1e-6)
+    assert scored[0].nees == pytest.approx(81.0 / fix.covariance[0, 0] / 6.0, rel=1e-3)
+    told = fix_statistics(scored, 1, 0.0, 5.0, False)
+    assert told.false_fixes == 0
+    assert told.max_error_m == pytest.approx(2.0, abs=1e-6)
+    assert told.max_alone_error_m == pytest.approx(9.0, abs=1e-6)
 
 
 def test_only_the_named_stamps_are_scored(run_dir, tmp_path):

@@ -201,7 +201,10 @@ def test_register_command_prints_a_pose_that_it_can_read(tmp_path: Path) -> None
     assert found.distance_to(photo.T_map_camera) < 0.6
     assert written["accepted"] is True
     assert len(written["covariance"]) == 36
-    assert cv2.imread(str(tmp_path / "m.png")) is not None
+    picture = cv2.imread(str(tmp_path / "m.png"))
+    assert picture is not None
+    # The frame beside the render, at the working width.
+    assert picture.shape[1] >= 2 * 640
 
 
 def _offset(truth: Pose) -> dict[str, object]:

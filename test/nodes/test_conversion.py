@@ -153,10 +153,23 @@ def test_imu_orientation_is_taken_only_where_there_is_one() -> None:
 def test_absolute_pose_message_tells_accepted_rejected_and_failed_apart() -> None:
     pose, covariance = some_pose(), np.eye(6) * 0.01
     accepted = AbsolutePose(
-        1.0, Status.ACCEPTED, "fine", pose, covariance, 90, 60, 0.7, milliseconds={"match": 2.0, "total": 5.0}
+        1.0,
+        Status.ACCEPTED,
+        "fine",
+        pose,
+        covariance,
+        matches=90,
+        inliers=60,
+        reprojection_rms=0.7,
+        milliseconds={"match": 2.0, "total": 5.0},
+        T_map_camera_levelled=Pose(pose.rotation, pose.translation + 1.0),
+        levelled_covariance=covariance / 4.0,
     )
     message = conversion.absolute_pose_message(accepted, Time(sec=1), "map", "camera_optical")
     assert message.status == AbsolutePoseMessage.ACCEPTED
+    assert (message.matches, message.inliers) == (90, 60)
+    assert message.levelled_pose.pose.position.x == message.pose.pose.position.x + 1.0
+    assert message.levelled_pose.covariance[0] == message.pose.covariance[0] / 4.0
     assert message.gate == "accepted"
     assert message.stages == ["match"]
     assert message.milliseconds == 5.0

@@ -48,9 +48,7 @@ def registration(
     What is there already in the output folder is not made again: an interrupted run goes on, and several processes may
     share it, each with its own --sets or --matchers; a last run with all of them joins the results.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    from geo_nav.commands.progress import progress_bar
     from geo_nav.evaluation.bench.options import PARTS, BenchOptions, default_tries, parse_frames
     from geo_nav.evaluation.bench.report import write_report
     from geo_nav.evaluation.bench.run import run_bench
@@ -72,15 +70,7 @@ def registration(
         threads=threads,
         worlds=worlds,
     )
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=quiet,
-    )
-    with bar:
+    with progress_bar(quiet) as bar:
         task = bar.add_task("", total=None)
         results = run_bench(
             options, lambda what, done, total: bar.update(task, description=what, completed=done, total=total)

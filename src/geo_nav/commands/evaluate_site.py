@@ -41,21 +41,13 @@ def evaluate_site(
 ) -> None:
     """Registers every query of a survey from random priors and prints errors, verdicts, NEES and times."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from geo_nav.commands.progress import progress_bar
     from geo_nav.evaluation import site_evaluation
 
     law = site_evaluation.parse_prior_error(prior_error)
     config = site_evaluation.photo_config() if max_width == 0 else site_evaluation.photo_config(max_width)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=quiet,
-    )
-    with bar:
+    with progress_bar(quiet) as bar:
         task = bar.add_task(
             f"{folder.name} · {'' if described else 'measuring the site model, then '}{matcher}", total=None
         )

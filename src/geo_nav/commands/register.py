@@ -94,11 +94,12 @@ def describe(found: AbsolutePose, model: SiteModel) -> dict[str, Any]:
         "inliers": found.inliers,
         "reprojection_rms_px": found.reprojection_rms if math.isfinite(found.reprojection_rms) else None,
     }
-    if found.T_map_camera is not None and found.covariance is not None:
-        sigma = np.sqrt(np.diag(found.covariance))
-        result["pose"] = describe_pose(found.T_map_camera, model.frame)
+    pose, covariance = found.T_map_camera_levelled, found.levelled_covariance
+    if pose is not None and covariance is not None:
+        sigma = np.sqrt(np.diag(covariance))
+        result["pose"] = describe_pose(pose, model.frame)
         result["sigma_position_m"] = [float(v) for v in sigma[:3]]
         result["sigma_rotation_deg"] = [float(v) for v in np.degrees(sigma[3:])]
-        result["covariance"] = [float(v) for v in found.covariance.ravel()]
+        result["covariance"] = [float(v) for v in covariance.ravel()]
     result["milliseconds"] = {stage: round(spent, 1) for stage, spent in found.milliseconds.items()}
     return result

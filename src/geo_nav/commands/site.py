@@ -63,12 +63,10 @@ def assess(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="no progress bar")] = False,
 ) -> None:
     """Measures how far a site model lies from the truth, with photographs of known pose; prints lines for site.yaml."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from geo_nav.commands.progress import progress_bar
     from geo_nav.evaluation.site_assessment import assess_site
 
-    with Progress(console=Console(stderr=True), disable=quiet, transient=True) as bar:
+    with progress_bar(quiet) as bar:
         task = bar.add_task("registering", total=None)
         found = assess_site(
             folder, matcher, photographs, progress=lambda done, all_: bar.update(task, completed=done, total=all_)

@@ -116,6 +116,11 @@ def _pose_numbers(pose: Any) -> tuple[float, ...]:
     return (p.x, p.y, p.z, q.x, q.y, q.z, q.w)
 
 
+def _pose(pose: Any) -> Pose:
+    numbers = _pose_numbers(pose)
+    return Pose.from_quaternion(numbers[3:], numbers[:3])
+
+
 def _odometry(messages: Messages) -> OdometryTrack:
     if not messages:
         nothing = TimedPoses(np.zeros(0), np.zeros((0, 3)), np.zeros((0, 4)))
@@ -135,11 +140,11 @@ def _odometry(messages: Messages) -> OdometryTrack:
 def _fix(received: float, message: Any) -> Fix:
     found = message.status != message.FAILED
     pose: Pose | None = None
+    levelled: Pose | None = None
     covariance: Array | None = None
     if found:
-        numbers = _pose_numbers(message.pose.pose)
         try:
-            pose = Pose.from_quaternion(numbers[3:], numbers[:3])
+            pose, levelled = _pose(message.pose.pose), _pose(message.levelled_pose.pose)
             covariance = np.array(message.pose.covariance, dtype=np.float64).reshape(6, 6)
         except GeodesyError as error:
             raise EvaluationError(f"the absolute pose of stamp {_stamp(message):.3f} is no pose: {error}") from error
@@ -151,6 +156,7 @@ def _fix(received: float, message: Any) -> Fix:
         reason=message.reason,
         T_map_camera=pose,
         covariance=covariance,
+        T_map_camera_levelled=levelled,
         matches=int(message.matches),
         inliers=int(message.inliers),
         reprojection_rms=float(message.reprojection_rms),

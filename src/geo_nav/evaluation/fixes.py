@@ -24,13 +24,15 @@ class ScoredFix:
 
     Attributes:
         fix: the fix.
-        error_m: distance of the camera's centre from truth; NaN without pose or truth.
-        error_deg: angle to the true orientation; NaN with it.
-        nees: ``e^T P^-1 e / 6``; NaN with it.
+        error_m: distance of the levelled pose's camera centre from truth; NaN without pose or truth.
+        alone_error_m: the same of the pose by the frame alone.
+        error_deg: angle of the levelled pose to the true orientation; NaN with it.
+        nees: ``e^T P^-1 e / 6`` of the pose by the frame alone, which is what the graph takes; NaN with it.
     """
 
     fix: Fix
     error_m: float
+    alone_error_m: float
     error_deg: float
     nees: float
 
@@ -47,9 +49,11 @@ class FixStatistics:
         rejected_by_gate: how many each gate refused.
         false_fixes: accepted, but further from truth than the limit.
         registered_share: accepted a camera frame sent.
-        median_error_m: of the accepted.
-        p95_error_m: of the accepted.
-        max_error_m: of the accepted.
+        median_error_m: of the accepted, levelled.
+        p95_error_m: of the accepted, levelled.
+        max_error_m: of the accepted, levelled.
+        median_alone_error_m: of the accepted, by the frame alone.
+        max_alone_error_m: of the accepted, by the frame alone.
         median_error_deg: of the accepted.
         nees: mean of the accepted, a dimension; 1 is honest.
         inliers_median: of the accepted.
@@ -70,6 +74,8 @@ class FixStatistics:
     median_error_m: float
     p95_error_m: float
     max_error_m: float
+    median_alone_error_m: float
+    max_alone_error_m: float
     median_error_deg: float
     nees: float
     inliers_median: float
@@ -99,12 +105,13 @@ def score_fixes(
     index[covered] = where
     scored = []
     for fix, k in zip(fixes, index, strict=True):
-        if fix.T_map_camera is None or k < 0 or T_base_camera is None:
-            scored.append(ScoredFix(fix, float("nan"), float("nan"), float("nan")))
+        pose, alone = fix.T_map_camera_levelled, fix.T_map_camera
+        if pose is None or alone is None or k < 0 or T_base_camera is None:
+            scored.append(ScoredFix(fix, *[float("nan")] * 4))
             continue
         T_true = true_base.pose(int(k)) @ T_base_camera
-        error, angle = fix.T_map_camera.distance_to(T_true), fix.T_map_camera.angle_to(T_true)
-        scored.append(ScoredFix(fix, error, float(np.degrees(angle)), _nees(fix, T_true)))
+        angle = float(np.degrees(pose.angle_to(T_true)))
+        scored.append(ScoredFix(fix, pose.distance_to(T_true), alone.distance_to(T_true), angle, _nees(fix, T_true)))
     return scored
 
 
@@ -131,7 +138,7 @@ def fix_statistics(
         same_clock: whether arrivals are on the clock of the stamps.
     """
     accepted = [s for s in scored if s.fix.accepted]
-    errors = np.array([s.error_m for s in accepted])
+    errors, alone = np.array([(s.error_m, s.alone_error_m) for s in accepted]).reshape(-1, 2).T
     milliseconds = np.array([s.fix.milliseconds for s in scored if s.fix.milliseconds > 0])
     gates = Counter(s.fix.gate or "unknown" for s in scored if not s.fix.accepted)
     return FixStatistics(
@@ -145,6 +152,8 @@ def fix_statistics(
         median_error_m=quantile(errors, 0.5),
         p95_error_m=quantile(errors, 0.95),
         max_error_m=quantile(errors, 1.0),
+        median_alone_error_m=quantile(alone, 0.5),
+        max_alone_error_m=quantile(alone, 1.0),
         median_error_deg=quantile(np.array([s.error_deg for s in accepted]), 0.5),
         nees=_mean(np.array([s.nees for s in accepted])),
         inliers_median=quantile(np.array([float(s.fix.inliers) for s in accepted]), 0.5),

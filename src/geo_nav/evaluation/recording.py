@@ -86,8 +86,9 @@ class Fix:
         accepted: whether it was.
         gate: ``accepted`` or the gate that refused it.
         reason: the verdict in words.
-        T_map_camera: the pose; None where none was found.
+        T_map_camera: the pose by the frame alone; None where none was found.
         covariance: (6, 6) ROS order; None with it.
+        T_map_camera_levelled: the pose with the prior's tilt; None with it.
         matches: lifted to 3D.
         inliers: in agreement with the pose.
         reprojection_rms: of the inliers, pixels.
@@ -103,6 +104,7 @@ class Fix:
     reason: str
     T_map_camera: Pose | None
     covariance: Array | None
+    T_map_camera_levelled: Pose | None
     matches: int
     inliers: int
     reprojection_rms: float

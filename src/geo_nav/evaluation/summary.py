@@ -47,6 +47,8 @@ def summary(evaluation: RunEvaluation) -> dict[str, Any]:
         "fix_median_error_m": f.median_error_m,
         "fix_p95_error_m": f.p95_error_m,
         "fix_max_error_m": f.max_error_m,
+        "fix_alone_median_error_m": f.median_alone_error_m,
+        "fix_alone_max_error_m": f.max_alone_error_m,
         "fix_median_error_deg": f.median_error_deg,
         "fix_nees": f.nees,
         "fix_inliers_median": f.inliers_median,
@@ -106,6 +108,10 @@ def work_rows(evaluation: RunEvaluation) -> list[tuple[str, str]]:
         ("fixes rejected", f"{f.rejected} of {f.tried} tried" + (f": {gates}" if gates else "")),
         (f"false fixes (accepted, off by > {evaluation.config.false_fix_distance:g} m)", f"{f.false_fixes}"),
         ("error of accepted fixes", f"median {number(f.median_error_m, 'm')}, greatest {number(f.max_error_m, 'm')}"),
+        (
+            "without the prior's tilt",
+            f"median {number(f.median_alone_error_m, 'm')}, greatest {number(f.max_alone_error_m, 'm')}",
+        ),
         ("longest time without a fix", number(f.longest_gap_s, "s")),
         (
             "age of the last fix used",

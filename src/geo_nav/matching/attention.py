@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_nav.matching.config import MatchingConfig
+from geo_nav.matching.dense_extraction import DenseExtraction, Refinement
 from geo_nav.matching.networks import Network, load_network
 from geo_nav.matching.protocol import Features, Matches
 
@@ -40,6 +41,29 @@ class AttentionMatching:
             near = np.linalg.norm(query.keypoints[i] - reference.keypoints[j], axis=1) <= radius
             i, j = i[near], j[near]
         return Matches(query.keypoints[i], reference.keypoints[j], np.clip(confidence[0][i], 0.0, 1.0))
+
+
+class KeypointAttentionMatcher:
+    """Keypoints that one pair of networks finds and describes, matched by attention: what the backends share.
+
+    Args:
+        extraction: finds and describes keypoints.
+        matching: says which correspond.
+        refine: see :class:`~geo_nav.matching.dense_extraction.DenseExtraction`.
+    """
+
+    def __init__(
+        self, extraction: DenseExtraction, matching: AttentionMatching, refine: Refinement | None = None
+    ) -> None:
+        self._extraction, self._matching, self._refine = extraction, matching, refine
+
+    def extract(self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None = None) -> Features:
+        """See :class:`~geo_nav.matching.Matcher`."""
+        return self._extraction(image, mask, self._refine)
+
+    def match(self, query: Features, reference: Features, radius: float | None = None) -> Matches:
+        """See :class:`~geo_nav.matching.Matcher`."""
+        return self._matching(query, reference, radius)
 
 
 def _best(features: Features) -> Features:

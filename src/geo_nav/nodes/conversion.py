@@ -253,6 +253,9 @@ def absolute_pose_message(result: AbsolutePose, stamp: Time, map_frame: str, cam
     else:
         message.pose.pose = pose_message(result.T_map_camera)
         message.pose.covariance = result.covariance.ravel()
+    if result.T_map_camera_levelled is not None and result.levelled_covariance is not None:
+        message.levelled_pose.pose = pose_message(result.T_map_camera_levelled)
+        message.levelled_pose.covariance = result.levelled_covariance.ravel()
     message.matches, message.inliers = int(result.matches), int(result.inliers)
     message.reprojection_rms = float(result.reprojection_rms)
     message.matcher = result.matcher

@@ -64,11 +64,17 @@ class RegistrationConfig(BaseModel):
         0.02, description="the last rendered view serves again while the prior moves it by less than this share", ge=0
     )
 
+    keypoint_variance_factor: float = Field(
+        2.5, description="widens the variance that the residuals of keypoints tell, no unit", ge=1
+    )
     window_variance_factor: float = Field(
-        3.0,
-        description="widens the covariance of a pose from windows: another light and season move the edges of a whole "
-        "picture alike, which no residual shows",
-        ge=1,
+        1.5, description="widens the variance that the residuals of windows tell, no unit", ge=1
+    )
+    window_shared_variance: float = Field(
+        1.0,
+        description="variance of the error that all windows of a picture share, because another light moves their "
+        "edges alike, in units of the residuals' variance",
+        ge=0,
     )
 
     min_contrast: float = Field(3.0, description="least standard deviation of a frame's grey levels, levels", ge=0)
@@ -87,8 +93,12 @@ class RegistrationConfig(BaseModel):
         -4.0, description="log10 of how many such agreements chance would bring in one frame, at most", le=0
     )
     min_spread: float = Field(0.1, description="least share of the picture's 8x8 cells that hold inliers", ge=0, le=1)
-    max_position_sigma: float = Field(4.0, description="largest 1 sigma of the position in any direction, m", gt=0)
-    max_rotation_sigma: float = Field(0.06, description="largest 1 sigma of the rotation about any axis, rad", gt=0)
+    max_position_sigma: float = Field(
+        1.5, description="largest 1 sigma of the position in any direction, the prior's tilt considered, m", gt=0
+    )
+    max_rotation_sigma: float = Field(
+        0.06, description="largest 1 sigma of the rotation about any axis, the prior's tilt considered, rad", gt=0
+    )
     max_prior_distance: float = Field(
         27.86, description="largest squared Mahalanobis distance to the prior (27.86: 0.01 % of 6 dof)", gt=0
     )

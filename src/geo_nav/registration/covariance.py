@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_nav.geodesy import Pose
-from geo_nav.registration.linearization import pose_jacobian
+from geo_nav.registration.linearization import point_jacobian, pose_jacobian
 from geo_nav.registration.loss import CONSIDERED, scores, sharpness
-from geo_nav.registration.site_error import propagated
+from geo_nav.registration.site_error import extent, propagated
 from geo_nav.rendering import Camera
 from geo_nav.site import ModelError
 
@@ -28,6 +28,7 @@ def resection_covariance(
     least_pixel_sigma: float = 0.3,
     support: float = 0.0,
     factor: float = 1.0,
+    shared: float = 0.0,
 ) -> tuple[Array, Array] | None:
     """Covariance of a pose that :func:`~geo_nav.registration.resection.refine` found.
 
@@ -39,8 +40,12 @@ def resection_covariance(
     Residuals are not independent: a roof whose height is wrong in the model, or a seam of the orthophoto, moves all
     the matches on it alike. So the scale is raised by the design effect, the factor by which residuals that agree
     within a cell of the picture widen the covariance (cluster-robust "sandwich" estimate, Liang and Zeger 1986),
-    averaged over the six directions because single directions are noisy at this many cells. What no residual can
-    show, an error of the site model that is alike over most of the view, comes on top.
+    averaged over the six directions because single directions are noisy at this many cells.
+
+    What no residual can show comes on top: an error of the site model that is alike over most of the view, and for
+    windows one of the matching. Another sun lights the other side of every crown and throws every shadow elsewhere,
+    so that all windows shift alike; how much such edges move is told by how much they scatter. It is a random field
+    over the ground with the residuals' variance, alike over the extent of the view.
 
     Args:
         camera: pinhole.
@@ -51,7 +56,8 @@ def resection_covariance(
         site_error: of the site model.
         least_pixel_sigma: floor of the residuals' sigma, pixels: so few inliers may agree too well.
         support: width of the windows that were matched, pixels; those that overlap count as one (0: keypoints).
-        factor: widens what the residuals say.
+        factor: widens the variance that the residuals tell.
+        shared: variance of the windows' shared error, in units of the residuals' variance.
 
     Returns:
         (6, 6) of the matching and (6, 6) of the site model, whose sum is the pose's, ROS order, m and rad; None where
@@ -87,7 +93,21 @@ def resection_covariance(
     design_effect *= clusters / max(1.0, clusters - 6.0)
     scale = variance / curvature**2 * factor * max(overlap, design_effect)
     covariance = unit[:, None] * inverse * unit * scale
+    if support > 0.0 and shared > 0.0:
+        covariance = covariance + shared * _shared(camera, T_map_camera, points, residuals, threshold)
     return 0.5 * (covariance + covariance.T), propagated(camera, T_map_camera, points, site_error)
+
+
+def _shared(camera: Camera, T_map_camera: Pose, points: Array, residuals: Array, threshold: float) -> Array:
+    """(6, 6) by an error of the inliers over the ground that has the size of their residuals and is alike."""
+    square = (residuals**2).sum(axis=1)
+    agree = square <= threshold**2
+    points = points[agree]
+    if len(points) < 4:
+        return np.zeros((6, 6))
+    pixels_per_metre = (point_jacobian(camera, T_map_camera, points) ** 2).sum(axis=(1, 2)).mean() / 2.0
+    sigma = float(np.sqrt(square[agree].mean() / 2.0 / pixels_per_metre))
+    return propagated(camera, T_map_camera, points, ModelError(np.full(3, sigma), max(extent(points), 1e-3)))
 
 
 def _cells(camera: Camera, T_map_camera: Pose, points: Array, support: float) -> tuple[npt.NDArray[np.int64], float]:

@@ -78,10 +78,8 @@ def settled_gate(found: Alignment, camera: Camera, config: RegistrationConfig) -
     return None
 
 
-def condition_gate(covariance: Array | None, config: RegistrationConfig) -> Verdict | None:
-    """Refuses a pose with a direction that the inliers leave open; None where it passes."""
-    if covariance is None:
-        return Status.ILL_CONDITIONED, "the inliers leave a direction of the pose open"
+def condition_gate(covariance: Array, config: RegistrationConfig) -> Verdict | None:
+    """Refuses a pose with a direction that the inliers and the vertical leave open; None where it passes."""
     position = float(np.sqrt(np.linalg.eigvalsh(covariance[:3, :3])[-1]))
     rotation = float(np.sqrt(np.linalg.eigvalsh(covariance[3:, 3:])[-1]))
     if position > config.max_position_sigma:

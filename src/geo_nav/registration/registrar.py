@@ -18,6 +18,7 @@ from geo_nav.registration.covariance import resection_covariance
 from geo_nav.registration.errors import RegistrationError
 from geo_nav.registration.frames import Frame, FrameReader, Stopwatch, check_contrast, check_prior
 from geo_nav.registration.gates import Verdict, agreement_gate, condition_gate, model_gate, prior_gate, settled_gate
+from geo_nav.registration.gravity import levelled
 from geo_nav.registration.linearization import project
 from geo_nav.registration.masks import FrameMasks
 from geo_nav.registration.resection import Resection
@@ -325,25 +326,29 @@ class Registrar:
             found.threshold,
             self._site_error,
             support=found.support,
-            factor=config.window_variance_factor if found.support > 0.0 else 1.0,
+            factor=config.window_variance_factor if found.support > 0.0 else config.keypoint_variance_factor,
+            shared=config.window_shared_variance,
         )
-        covariance = None if parts is None else parts[0] + parts[1]
-        verdict = condition_gate(covariance, config)
-        if verdict is None and covariance is not None:
-            verdict = prior_gate(solved, covariance, prior, prior_covariance, config)
+        if parts is None:
+            return _refused((Status.ILL_CONDITIONED, "the inliers leave a direction of the pose open"), found)
+        covariance = parts[0] + parts[1]
+        level, level_covariance = levelled(solved.T_map_camera, covariance, prior, prior_covariance)
         rms = _rms(solved)
-        if verdict is None:
-            verdict = (
+        verdict = (
+            condition_gate(level_covariance, config)
+            or prior_gate(solved, covariance, prior, prior_covariance, config)
+            or (
                 Status.ACCEPTED,
                 f"{found.inliers} inliers of {len(found.pixels)} matches, {rms:.2f} px, "
                 f"log10 of the false alarms {found.log10_false_alarms:.0f}",
             )
-        if parts is None:
-            return _refused(verdict, found)
+        )
         return replace(
             _refused(verdict, found),
             T_map_camera=solved.T_map_camera,
             covariance=covariance,
+            T_map_camera_levelled=level,
+            levelled_covariance=level_covariance,
             model_covariance=parts[1],
             tie_points=_tie_points(frame, found, solved, rms, self._site_error),
         )

@@ -66,6 +66,12 @@ class Observation:
     gain: Array
 
 
+def extent(points: Array) -> float:
+    """Diagonal of the ground that (N, 3) points cover, metres, its outermost tenth left out."""
+    low, high = np.percentile(points[:, :2], [5.0, 95.0], axis=0)
+    return float(np.linalg.norm(high - low))
+
+
 def observe(found: AbsolutePose, truth: Pose) -> Observation:
     """An accepted fix of a photograph as an observation of the site model's error.
 
@@ -98,9 +104,9 @@ def estimate_model_error(observations: Sequence[Observation]) -> ModelError:
             f"{len(observations)} registered photographs of known pose do not tell the site model's error: "
             f"{_LEAST_OBSERVATIONS} at least"
         )
-    extent = float(np.median([_extent(o.points) for o in observations]))
+    usual = float(np.median([extent(o.points) for o in observations]))
     best: tuple[float, Array, float] | None = None
-    for correlation in extent * 2.0 ** np.arange(-3.0, 4.0):
+    for correlation in usual * 2.0 ** np.arange(-3.0, 4.0):
         plan, height = zip(*(_unit_covariances(o, correlation) for o in observations), strict=True)
 
         def likelihood(logs: Array, plan: Sequence[Array] = plan, height: Sequence[Array] = height) -> float:
@@ -114,8 +120,8 @@ def estimate_model_error(observations: Sequence[Observation]) -> ModelError:
                 total += log_determinant + float(o.error @ np.linalg.solve(covariance, o.error))
             return total
 
-        start = np.log([1e-3 * extent, 1e-3 * extent])
-        bounds = [(np.log(1e-5 * extent), np.log(0.1 * extent))] * 2
+        start = np.log([1e-3 * usual, 1e-3 * usual])
+        bounds = [(np.log(1e-5 * usual), np.log(0.1 * usual))] * 2
         found = minimize(likelihood, start, method="Nelder-Mead", bounds=bounds, options={"maxiter": 200})
         if best is None or found.fun < best[0]:
             best = (float(found.fun), np.exp(found.x), float(correlation))
@@ -157,8 +163,3 @@ def _thinned(points: Array) -> Array:
     order = np.lexsort((points[:, 1], points[:, 0]))
     thinned: Array = points[order[np.linspace(0, len(order) - 1, _MOST_POINTS).astype(int)]]
     return thinned
-
-
-def _extent(points: Array) -> float:
-    low, high = np.percentile(points[:, :2], [5.0, 95.0], axis=0)
-    return float(np.linalg.norm(high - low))

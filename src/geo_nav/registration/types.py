@@ -62,7 +62,8 @@ class AbsolutePose:
         stamp: of the frame's exposure, seconds.
         status: the verdict.
         reason: the verdict in words, with the numbers that led to it.
-        T_map_camera: camera optical frame in `map`; None where resection gave no pose.
+        T_map_camera: camera optical frame in `map` by the frame alone, independent of the prior: for a filter that has
+            an attitude of its own; None where resection gave no pose.
         covariance: (6, 6) ROS order, m and rad; None with it.
         model_covariance: (6, 6) the part of it that the site model's error brings: alike in frames of the same place.
         matches: number of matches that could be lifted to 3D.
@@ -70,8 +71,11 @@ class AbsolutePose:
         reprojection_rms: of the inliers, pixels.
         log10_false_alarms: of how many such agreements chance would bring; NaN where nothing was matched.
         tie_points: the inliers; None where there is no pose.
-        milliseconds: duration of each stage (undistort, render, extract, match, resect, total).
+        milliseconds: duration of each stage (undistort, mask, render, extract, match, resect, search, total).
         matcher: name of the matcher.
+        T_map_camera_levelled: the pose with the prior's tilt taken into account, see
+            :func:`~geo_nav.registration.gravity.levelled`: the best that is known of the place. None with the pose.
+        levelled_covariance: (6, 6) of that.
     """
 
     stamp: float
@@ -87,6 +91,8 @@ class AbsolutePose:
     tie_points: TiePoints | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
     matcher: str = ""
+    T_map_camera_levelled: Pose | None = None
+    levelled_covariance: Array | None = None
 
     @property
     def accepted(self) -> bool:

@@ -98,14 +98,15 @@ class QueryResult:
 def score(name: str, draw: int, prior: Pose, found: AbsolutePose, truth: Pose | None) -> QueryResult:
     """A registration against the truth; None where the picture shows no place of the site."""
     error_m = error_deg = nees = sigma = sigmas = _NAN
-    if found.T_map_camera is not None and found.covariance is not None:
-        sigma = float(np.sqrt(np.trace(found.covariance[:3, :3]) / 3.0))
+    pose, covariance = found.T_map_camera_levelled, found.levelled_covariance
+    if pose is not None and covariance is not None:
+        sigma = float(np.sqrt(np.trace(covariance[:3, :3]) / 3.0))
         if truth is not None:
-            error_m = found.T_map_camera.distance_to(truth)
-            error_deg = math.degrees(found.T_map_camera.angle_to(truth))
-            nees = squared_mahalanobis(found.T_map_camera, truth, found.covariance)
-            offset = error_vector(found.T_map_camera, truth)[:3]
-            sigmas = float(np.sqrt(offset @ np.linalg.pinv(found.covariance[:3, :3], hermitian=True) @ offset))
+            error_m = pose.distance_to(truth)
+            error_deg = math.degrees(pose.angle_to(truth))
+            nees = squared_mahalanobis(pose, truth, covariance)
+            offset = error_vector(pose, truth)[:3]
+            sigmas = float(np.sqrt(offset @ np.linalg.pinv(covariance[:3, :3], hermitian=True) @ offset))
     return QueryResult(
         name=name,
         draw=draw,

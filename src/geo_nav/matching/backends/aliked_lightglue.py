@@ -6,12 +6,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from geo_nav.matching.attention import AttentionMatching
+from geo_nav.matching.attention import AttentionMatching, KeypointAttentionMatcher
 from geo_nav.matching.config import MatchingConfig
 from geo_nav.matching.dense_extraction import DenseExtraction, Float
 from geo_nav.matching.networks import Network, aliked
 from geo_nav.matching.networks.lightglue import aliked_lightglue
-from geo_nav.matching.protocol import Features, Matches
 from geo_nav.matching.registry import register_matcher
 
 _TEMPERATURE = 0.1
@@ -23,7 +22,7 @@ def _networks() -> tuple[Network, ...]:
 
 
 @register_matcher("aliked_lightglue", networks=_networks)
-class AlikedLightGlueMatcher:
+class AlikedLightGlueMatcher(KeypointAttentionMatcher):
     """ALIKED features matched by attention over both pictures: for models of another season or year."""
 
     name = "aliked_lightglue"
@@ -31,7 +30,7 @@ class AlikedLightGlueMatcher:
     def __init__(self, config: MatchingConfig) -> None:
         cv2.setNumThreads(config.threads)
         dense, descriptors, attention = _networks()
-        self._extract = DenseExtraction(
+        extraction = DenseExtraction(
             dense,
             descriptors,
             config,
@@ -40,15 +39,7 @@ class AlikedLightGlueMatcher:
             dimension=aliked.DIMENSION,
             threshold=config.aliked_threshold,
         )
-        self._match = AttentionMatching(attention, config)
-
-    def extract(self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None = None) -> Features:
-        """See :class:`~geo_nav.matching.Matcher`."""
-        return self._extract(image, mask, soft_maximum)
-
-    def match(self, query: Features, reference: Features, radius: float | None = None) -> Matches:
-        """See :class:`~geo_nav.matching.Matcher`."""
-        return self._match(query, reference, radius)
+        super().__init__(extraction, AttentionMatching(attention, config), soft_maximum)
 
 
 def soft_maximum(pixels: npt.NDArray[np.intp], maps: tuple[Float, ...]) -> Float:

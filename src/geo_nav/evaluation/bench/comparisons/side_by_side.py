@@ -118,7 +118,7 @@ def _ours(station: Station, registrar: Registrar, query: Query, lightglue: Match
     prior, covariance = station.prior(query)
     registrar.last_frame = None
     found = registrar.register(query.read(), camera, prior, covariance)
-    pose = found.T_map_camera if found.accepted else None
+    pose = found.T_map_camera_levelled if found.accepted else None
     answer = Answer(pose, True, found.milliseconds["total"])
     frame = registrar.last_frame
     if frame is None:
