@@ -1,4 +1,4 @@
-"""What the tests of the sensors share: runs with events in order of arrival, a random belief, numerical Jacobians."""
+"""What the tests of the sensors share: runs with events in order of arrival, a random belief, a ground vehicle."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import gtsam
 import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
-from fusion_helpers import Fix, Trace, World, give_fix
-from geo_nav.fusion import Fusion
+from fusion_helpers import Array, Fix, Flight, Trace, World, give_fix
+from geo_nav.fusion import Fusion, ImuSample
 from geo_nav.fusion.belief import Belief
-from geo_nav.fusion.sensors.residual import COLUMNS, ResidualMeasurement
+from geo_nav.geodesy import Pose
 
 
 @dataclass
@@ -23,11 +25,18 @@ class Event:
 
 
 def play(
-    fusion: Fusion, world: World, fixes: Sequence[Fix], events: Sequence[Event], update_every: float = 0.25
+    fusion: Fusion,
+    world: World,
+    fixes: Sequence[Fix],
+    events: Sequence[Event],
+    update_every: float = 0.25,
+    heading: tuple[float, float] = (0.0, 0.02),
 ) -> Trace:
-    """The vehicle from a known pose at 0.5 s on."""
-    start = world.flight.pose(0.5)
-    sigmas = np.array([0.5, 0.5, 0.5, 0.01, 0.01, 0.02])
+    """The vehicle from a given pose at 0.5 s on; ``heading`` is the error of the heading there, and its sigma."""
+    truth = world.flight.pose(0.5)
+    turn = Rotation.from_rotvec([0.0, 0.0, heading[0]]).as_matrix()
+    start = Pose(turn @ truth.rotation, truth.translation)
+    sigmas = np.array([0.5, 0.5, 0.5, 0.01, 0.01, heading[1]])
     fusion.set_pose(0.5, start, np.diag(sigmas**2), world.flight.velocity(0.5), np.eye(3) * 0.25)
     waiting = sorted(
         [*(Event(f.arrival, lambda fusion, f=f: give_fix(fusion, f)) for f in fixes), *events], key=lambda e: e.arrival
@@ -49,25 +58,56 @@ def play(
 def random_belief(seed: int) -> Belief:
     """Banked, pitched, moving, with biases."""
     rng = np.random.default_rng(seed)
-    nav = gtsam.NavState(
-        gtsam.Rot3.Expmap(rng.normal(0.0, 0.8, 3)), rng.normal(0.0, 100.0, 3), rng.normal(0.0, 8.0, 3)
-    )
+    nav = gtsam.NavState(gtsam.Rot3.Expmap(rng.normal(0.0, 0.8, 3)), rng.normal(0.0, 100.0, 3), rng.normal(0.0, 8.0, 3))
     bias = gtsam.imuBias.ConstantBias(rng.normal(0.0, 0.1, 3), rng.normal(0.0, 0.01, 3))
     return Belief(1.0, nav, bias, np.eye(15))
 
 
-def check_jacobian(measurement: ResidualMeasurement, belief: Belief, auxiliary: float) -> None:
-    """The Jacobian of a residual against differences, and the factor's against the same in the graph's tangent."""
-    h = 1e-6
-    error, jacobian = measurement.residual(belief.nav, belief.bias, auxiliary)
-    numeric = np.zeros_like(jacobian)
-    for i in range(COLUMNS):
-        d = np.zeros(COLUMNS)
-        d[i] = h
-        bias = gtsam.imuBias.ConstantBias(
-            belief.bias.accelerometer() + d[9:12], belief.bias.gyroscope() + d[12:15]
-        )
-        moved, _ = measurement.residual(belief.nav.retract(d[:9]), bias, auxiliary + d[15])
-        numeric[:, i] = (moved - error) / h
-    assert numeric.any()
-    np.testing.assert_allclose(jacobian, numeric, atol=1e-5 * max(1.0, np.abs(numeric).max()))
+class Drive(Flight):
+    """A ground vehicle on a winding road: 15 s of driving at up to 11 m/s, 5 s of standing, and so on."""
+
+    def _along(self, t: Array) -> tuple[Array, Array, Array]:
+        """Eastward place, speed and acceleration."""
+        cycle, tau = np.floor(t / 20.0), np.minimum(t % 20.0, 15.0)
+        w = 2.0 * np.pi / 15.0
+        u = 75.0 * cycle + 5.0 * (tau - np.sin(w * tau) / w)
+        return u, 5.0 * (1.0 - np.cos(w * tau)), 5.0 * w * np.sin(w * tau)
+
+    def position(self, t: npt.ArrayLike) -> Array:
+        u, _, _ = self._along(np.asarray(t, dtype=np.float64))
+        return np.stack([u, 15.0 * np.sin(u / 30.0), np.zeros_like(u)], axis=-1)
+
+    def velocity(self, t: npt.ArrayLike) -> Array:
+        u, du, _ = self._along(np.asarray(t, dtype=np.float64))
+        return np.stack([du, 0.5 * du * np.cos(u / 30.0), np.zeros_like(u)], axis=-1)
+
+    def acceleration(self, t: npt.ArrayLike) -> Array:
+        u, du, ddu = self._along(np.asarray(t, dtype=np.float64))
+        north = 0.5 * ddu * np.cos(u / 30.0) - du**2 / 60.0 * np.sin(u / 30.0)
+        return np.stack([ddu, north, np.zeros_like(u)], axis=-1)
+
+    def rotation(self, t: npt.ArrayLike) -> Rotation:
+        u, _, _ = self._along(np.asarray(t, dtype=np.float64))
+        return Rotation.from_euler("z", np.arctan(0.5 * np.cos(u / 30.0))[..., None])
+
+    def speed(self, t: float) -> float:
+        return float(np.linalg.norm(self.velocity(t)))
+
+
+class Parked(Drive):
+    """At a place of the road, for ever."""
+
+    def _along(self, t: Array) -> tuple[Array, Array, Array]:
+        return np.full_like(t, 20.0), np.zeros_like(t), np.zeros_like(t)
+
+
+def shaken(world: World) -> World:
+    """The same with the vibration of a vehicle that moves: 17 and 13 Hz, 0.7 m/s² and 0.02 rad/s from 1 m/s on."""
+    samples = []
+    for sample in world.imu:
+        size = min(1.0, float(np.linalg.norm(world.flight.velocity(sample.stamp))))
+        phases = 2.0 * np.pi * sample.stamp * np.array([17.0, 13.0, 17.0]) + [0.0, 1.0, 2.0]
+        force = sample.acceleration + 0.7 * size * np.sin(phases)
+        samples.append(ImuSample(sample.stamp, force, sample.angular_velocity + 0.02 * size * np.cos(phases)))
+    world.imu = samples
+    return world

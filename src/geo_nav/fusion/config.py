@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from geo_nav.fusion.auxiliary import RandomWalk
 from geo_nav.fusion.sensors.barometer import BarometerConfig
+from geo_nav.fusion.sensors.heading import HeadingConfig
+from geo_nav.fusion.sensors.standstill import StandstillConfig
+from geo_nav.fusion.sensors.wheels import WheelConfig
 
 RobustLoss = Literal["none", "huber", "cauchy", "tukey"]
 
@@ -87,8 +90,11 @@ class FusionConfig(BaseModel):
     checkpoint_max_age: float = Field(20.0, description="an older checkpoint is refused, s", gt=0)
 
     barometer: BarometerConfig = Field(BarometerConfig(), description="settings of the barometer")
+    heading: HeadingConfig = Field(HeadingConfig(), description="settings of dual antenna and magnetometer")
+    standstill: StandstillConfig = Field(StandstillConfig(), description="settings of the detection of standstill")
+    wheels: WheelConfig = Field(WheelConfig(), description="settings of wheel odometry")
 
     @property
     def walks(self) -> tuple[RandomWalk, ...]:
         """The auxiliary variables of all sensors."""
-        return (self.barometer.walk,)
+        return (self.barometer.walk, self.wheels.walk)

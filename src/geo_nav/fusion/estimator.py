@@ -21,6 +21,7 @@ from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.fusion.intake import FixOutcome, Intake
 from geo_nav.fusion.measurements import Attitude, Measurement, PoseFix
 from geo_nav.fusion.relative import RelativePose
+from geo_nav.fusion.sensors.standstill import StandstillDetector
 from geo_nav.fusion.spacing import Spacing
 from geo_nav.fusion.tally import Tally
 from geo_nav.fusion.track_gate import TrackGate
@@ -78,6 +79,7 @@ class Estimator:
         self._used_stamps: dict[str, float] = {}
         self._tracks = TrackGate(config, imu, model)
         self._spacing = Spacing(config.lag)
+        self._standstill = StandstillDetector(config, imu, model)
         self.tally = Tally()
         self.anchor: Belief | None = None
 
@@ -120,6 +122,7 @@ class Estimator:
         self._used_stamps.clear()
         self._tracks.clear()
         self._spacing.clear()
+        self._standstill.clear()
 
     def update(self) -> Result:
         """Decide on every queued fix, and solve."""
@@ -137,6 +140,8 @@ class Estimator:
             result.fixes += [FixOutcome(m.stamp, m.kind, False, "there is no state yet") for m in early]
             self._start_from_fixes([m for m in measurements if m.is_fix], span, result)
         else:
+            assert self.anchor is not None
+            measurements = sorted([*measurements, *self._standstill.find(self.anchor)], key=lambda m: m.stamp)
             self._step(self._window, measurements, tracks, span[1], result)
         self.tally.add(result.fixes)
         return result

@@ -13,7 +13,7 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Transform, TransformStamped
 from geometry_msgs.msg import Pose as PoseMessage
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import CameraInfo, Image, Imu, NavSatFix, NavSatStatus
+from sensor_msgs.msg import CameraInfo, FluidPressure, Image, Imu, NavSatFix, NavSatStatus
 
 from geo_nav import GeoNavError
 from geo_nav.fusion import ImuSample, NavState
@@ -183,6 +183,26 @@ def attitude_from_message(message: Imu) -> tuple[Array, Array] | None:
     if not covariance.any():
         covariance = np.diag(np.radians([2.0, 2.0, 10.0]) ** 2)
     return Pose.from_quaternion(quaternion, np.zeros(3)).rotation, covariance
+
+
+def yaw_and_sigma(message: Imu) -> tuple[float, float | None]:
+    """Yaw (REP-103, rad) of a message whose orientation is a heading, and its sigma; None where that is not given.
+
+    Raises:
+        MessageError: ``orientation_covariance[0] = -1``: there is none.
+        GeodesyError: the quaternion is not a rotation.
+    """
+    variance = float(message.orientation_covariance[8])
+    if message.orientation_covariance[0] < 0:
+        raise MessageError("a heading message without orientation")
+    R = pose_from_message(PoseMessage(orientation=message.orientation)).rotation
+    return float(np.arctan2(R[1, 0], R[0, 0])), float(np.sqrt(variance)) if variance > 0.0 else None
+
+
+def altitude_sigma(message: FluidPressure) -> float | None:
+    """1 sigma (m) of the altitude by a pressure message's variance; None where that is 0, unknown."""
+    density_gravity = 12.0  # Pa/m near the ground; a sigma needs no better
+    return float(np.sqrt(message.variance)) / density_gravity if message.variance > 0.0 else None
 
 
 def gps_from_message(message: NavSatFix, frame: LocalFrame) -> tuple[Array, Array] | None:

@@ -1,8 +1,9 @@
-"""Node `fusion`: IMU, absolute poses, tracked frames and GPS in; odometry, transforms, a fix and a status out."""
+"""Node `fusion`: IMU, absolute poses, tracked frames, GPS and further sensors in; odometry and status out."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from nav_msgs.msg import Odometry
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import Imu, NavSatFix
+from sensor_msgs.msg import FluidPressure, Imu, MagneticField, NavSatFix
 from tf2_msgs.msg import TFMessage
 
 from geo_nav import GeoNavError
@@ -72,6 +73,10 @@ class FusionNode(GeoNavNode):
         self.subscribe(NavSatFix, "gps", self._on_gps, sensor(10))
         self.subscribe(AbsolutePose, "absolute_pose", self._on_absolute_pose, reliable(10))
         self.subscribe(TiePoints, "tie_points", self._on_tie_points, reliable(10))
+        self.subscribe(FluidPressure, "pressure", self._on_pressure, sensor(50))
+        self.subscribe(Imu, "heading", self._on_heading, sensor(10))
+        self.subscribe(MagneticField, "magnetic_field", self._on_magnetic_field, sensor(50))
+        self.subscribe(Odometry, "wheel_odometry", self._on_wheel_odometry, sensor(50))
         self.create_timer(_STATUS_PERIOD, self.guarded(self._publish_status, "status"))
         self.create_timer(0.1, self.guarded(self._begin, "start"))
 
@@ -164,6 +169,33 @@ class FusionNode(GeoNavNode):
             return
         self._check_frames("tie points", message.point_frame_id, message.header.frame_id)
         self._fusion.add_relative_pose(*motion)
+
+    def _on_pressure(self, message: FluidPressure) -> None:
+        if self._fusion is not None:
+            sigma = conversion.altitude_sigma(message)
+            self._fusion.add_pressure(conversion.seconds(message.header.stamp), message.fluid_pressure, sigma)
+
+    def _on_heading(self, message: Imu) -> None:
+        """Takes the yaw of a dual antenna, as the drivers of GNSS receivers publish it."""
+        if self._fusion is not None:
+            self._fusion.add_heading(conversion.seconds(message.header.stamp), *conversion.yaw_and_sigma(message))
+
+    def _on_magnetic_field(self, message: MagneticField) -> None:
+        if self._fusion is not None:
+            field = message.magnetic_field
+            self._fusion.add_magnetic_field(conversion.seconds(message.header.stamp), [field.x, field.y, field.z])
+
+    def _on_wheel_odometry(self, message: Odometry) -> None:
+        if self._fusion is None:
+            return
+        if message.child_frame_id != self._base_frame:
+            raise GeoNavError(f"wheel odometry of {message.child_frame_id}; this graph takes {self._base_frame}")
+        variance = float(message.twist.covariance[0])
+        self._fusion.add_wheel_speed(
+            conversion.seconds(message.header.stamp),
+            message.twist.twist.linear.x,
+            math.sqrt(variance) if variance > 0.0 else None,
+        )
 
     def _check_frames(self, what: str, map_frame: str, camera_frame: str) -> None:
         if (map_frame, camera_frame) != (self._map_frame, self._camera_frame):
