@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import FluidPressure, Imu, MagneticField, NavSatFix
@@ -59,6 +60,7 @@ class FusionNode(GeoNavNode):
         self._fix_publisher = self.create_lifecycle_publisher(NavSatFix, "fix", reliable(10))
         self._status_publisher = self.create_lifecycle_publisher(NavigationStatus, "status", reliable(10))
         self._tf_publisher = self.create_lifecycle_publisher(TFMessage, "/tf", reliable(100))
+        self._diagnostics_publisher = self.create_lifecycle_publisher(DiagnosticArray, "/diagnostics", reliable(10))
         self._odometry = Odometry(child_frame_id=self._base_frame)
         self._odometry.header.frame_id = self._map_frame
         if mounting is not None:
@@ -249,6 +251,7 @@ class FusionNode(GeoNavNode):
             message.reason = "waiting for the site and the camera's mounting"
         else:
             status = self._fusion.status()
+            self._diagnostics_publisher.publish(conversion.diagnostics_message(status, self.get_name()))
             message.state, message.reason = int(status.state), status.reason
             for name in (
                 "seconds_since_fix", "horizontal_sigma", "vertical_sigma", "heading_sigma", "update_milliseconds",
