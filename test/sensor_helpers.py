@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,10 +11,19 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from fusion_helpers import Array, Fix, Flight, Trace, World, give_fix
+from fusion_helpers import FRAME, Array, Fix, Flight, Trace, World, give_fix
 from geo_nav.fusion import Fusion, ImuSample
 from geo_nav.fusion.belief import Belief
+from geo_nav.fusion.sensors.heading import HeadingConfig
 from geo_nav.geodesy import Pose
+
+DIP, DECLINATION = math.radians(64.0), math.radians(3.5)
+NORTH = 0.5 * math.pi - DECLINATION
+FIELD = 48e-6 * np.array([math.cos(DIP) * math.cos(NORTH), math.cos(DIP) * math.sin(NORTH), -math.sin(DIP)])
+"""The Earth's field in `map`, T."""
+
+SCALE = 1.03
+"""What the wheels say over what is true."""
 
 
 @dataclass
@@ -111,3 +121,45 @@ def shaken(world: World) -> World:
         samples.append(ImuSample(sample.stamp, force, sample.angular_velocity + 0.02 * size * np.cos(phases)))
     world.imu = samples
     return world
+
+
+def drive(seed: int, duration: float) -> World:
+    return shaken(World(seed=seed, duration=duration, rate=50.0, flight=Drive()))
+
+
+def pressures(world: World, offset: float = 35.0, walk: float = 0.1, sigma: float = 0.5) -> tuple[list[Event], float]:
+    """2 Hz, late by 0.1 s, with an offset that drifts; and the offset at the end."""
+    rng = np.random.default_rng([world.seed, 7])
+    events = []
+    for t in np.arange(0.7, world.duration - 0.2, 0.5):
+        offset += rng.normal(0.0, walk * np.sqrt(0.5))
+        altitude = FRAME.height + world.flight.position(t)[2] + offset + rng.normal(0.0, sigma)
+        events.append(Event(t + 0.1, lambda f, t=float(t), a=float(altitude): f.add_pressure_altitude(t, a)))
+    return events, offset
+
+
+def directions(world: World, kind: str, config: HeadingConfig) -> list[Event]:
+    """2 Hz, late by 0.1 s; the errors are a first-order process, as configured."""
+    sigma = config.sigma if kind == "heading" else config.magnetic_sigma
+    rng, events = np.random.default_rng([world.seed, 9]), []
+    e, keep = float(rng.normal(0.0, sigma)), math.exp(-0.5 / config.correlation_time)
+    for t in np.arange(0.7, world.duration - 0.3, 0.5):
+        R = world.flight.rotation(t).as_matrix().reshape(3, 3)
+        if kind == "heading":
+            yaw = math.atan2(R[1, 0], R[0, 0]) + e
+            events.append(Event(t + 0.1, lambda f, t=float(t), y=yaw: f.add_heading(t, y)))
+        else:
+            field = R.T @ Rotation.from_rotvec([0.0, 0.0, -e]).as_matrix() @ FIELD
+            events.append(Event(t + 0.1, lambda f, t=float(t), b=field: f.add_magnetic_field(t, b)))
+        e = keep * e + math.sqrt(1.0 - keep**2) * float(rng.normal(0.0, sigma))
+    return events
+
+
+def speeds(world: World, scale: float = SCALE, slip: tuple[float, float] = (-1.0, -1.0)) -> list[Event]:
+    """5 Hz, late by 50 ms; between the two stamps of the slip the wheels spin."""
+    rng, out = np.random.default_rng([world.seed, 8]), []
+    for t in np.arange(0.71, world.duration - 0.2, 0.2):
+        v = scale * float(np.linalg.norm(world.flight.velocity(t))) + rng.normal(0.0, 0.1)
+        v += 5.0 * (slip[0] <= t < slip[1])
+        out.append(Event(t + 0.05, lambda f, t=float(t), v=float(v): f.add_wheel_speed(t, v)))
+    return out

@@ -9,18 +9,7 @@ from fusion_helpers import FRAME, Trace, World, new_fusion
 from geo_nav.fusion import FusionError
 from geo_nav.fusion.belief import Belief
 from geo_nav.fusion.sensors.barometer import BarometerConfig, pressure_altitude, standard_altitude
-from sensor_helpers import Event, play, random_belief
-
-
-def pressures(world: World, offset: float = 35.0, walk: float = 0.1, sigma: float = 0.5) -> tuple[list[Event], float]:
-    """2 Hz, late by 0.1 s, with an offset that drifts; and the offset at the end."""
-    rng = np.random.default_rng([world.seed, 7])
-    events = []
-    for t in np.arange(0.7, world.duration - 0.2, 0.5):
-        offset += rng.normal(0.0, walk * np.sqrt(0.5))
-        altitude = FRAME.height + world.flight.position(t)[2] + offset + rng.normal(0.0, sigma)
-        events.append(Event(t + 0.1, lambda f, t=float(t), a=float(altitude): f.add_pressure_altitude(t, a)))
-    return events, offset
+from sensor_helpers import Event, play, pressures, random_belief
 
 
 def heights(trace: Trace) -> np.ndarray:
