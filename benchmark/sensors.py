@@ -21,7 +21,7 @@ sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("src", "t
 from fusion_helpers import World, new_fusion  # noqa: E402
 from geo_nav.fusion.sensors.heading import HeadingConfig  # noqa: E402
 from geo_nav.fusion.sensors.standstill import StandstillConfig  # noqa: E402
-from sensor_helpers import Event, directions, drive, play, pressures, speeds  # noqa: E402
+from sensor_helpers import BAROMETER, Event, directions, drive, play, pressures, speeds  # noqa: E402
 
 AIR: dict[str, Callable[[World], list[Event]]] = {
     "nothing": lambda world: [],
@@ -44,7 +44,7 @@ def row(name: str, vehicle: str, worlds: list[World], fixes_until: float, wheels
     """Fly or drive all worlds, and print one line of the table."""
     squares, nees, milliseconds = [], [], []
     for world in worlds:
-        fusion = new_fusion(standstill=StandstillConfig(enabled=still))
+        fusion = new_fusion(barometer=BAROMETER, standstill=StandstillConfig(enabled=still))
         fixes = [f for f in world.fixes if 0.6 < f.stamp < fixes_until]
         events = AIR[name](world) if vehicle == "aircraft" else speeds(world) if wheels else []
         trace = play(fusion, world, fixes, events)

@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from fusion_helpers import FRAME, Array, Fix, Flight, Trace, World, give_fix
 from geo_nav.fusion import Fusion, ImuSample
 from geo_nav.fusion.belief import Belief
+from geo_nav.fusion.sensors.barometer import BarometerConfig
 from geo_nav.fusion.sensors.heading import HeadingConfig
 from geo_nav.geodesy import Pose
 
@@ -21,6 +22,9 @@ DIP, DECLINATION = math.radians(64.0), math.radians(3.5)
 NORTH = 0.5 * math.pi - DECLINATION
 FIELD = 48e-6 * np.array([math.cos(DIP) * math.cos(NORTH), math.cos(DIP) * math.sin(NORTH), -math.sin(DIP)])
 """The Earth's field in `map`, T."""
+
+BAROMETER = BarometerConfig(sigma=0.5, offset_walk=0.1, correlation_time=0.0)
+"""What :func:`pressures` makes."""
 
 SCALE = 1.03
 """What the wheels say over what is true."""

@@ -9,7 +9,7 @@ from fusion_helpers import FRAME, Trace, World, new_fusion
 from geo_nav.fusion import FusionError
 from geo_nav.fusion.belief import Belief
 from geo_nav.fusion.sensors.barometer import BarometerConfig, pressure_altitude, standard_altitude
-from sensor_helpers import Event, play, pressures, random_belief
+from sensor_helpers import BAROMETER, Event, play, pressures, random_belief
 
 
 def heights(trace: Trace) -> np.ndarray:
@@ -28,7 +28,7 @@ def test_a_minute_without_fixes_costs_the_height_little() -> None:
         world = World(seed=seed, duration=80.0, rate=50.0)
         fixes = [f for f in world.fixes if 0.6 < f.stamp < 20.0]
         for with_barometer in (False, True):
-            fusion, (events, offset) = new_fusion(), pressures(world)
+            fusion, (events, offset) = new_fusion(barometer=BAROMETER), pressures(world)
             trace = play(fusion, world, fixes, events if with_barometer else [])
             errors[with_barometer].append(heights(trace.after(25.0)))
             if with_barometer:
@@ -50,7 +50,7 @@ def test_offset_that_is_held_fixed_is_no_variable() -> None:
     world = World(seed=60, duration=10.0, rate=50.0)
     events, _ = pressures(world, walk=0.0)
     sigmas = []
-    for config in (BarometerConfig(), BarometerConfig(offset=35.0, offset_sigma=0.0)):
+    for config in (BAROMETER, BAROMETER.model_copy(update={"offset": 35.0, "offset_sigma": 0.0})):
         fusion = new_fusion(barometer=config)
         trace = play(fusion, world, [], events)
         status = fusion.status()
@@ -65,7 +65,7 @@ def test_offset_that_is_held_fixed_is_no_variable() -> None:
 def test_first_altitude_tells_the_offset_however_large_it_is() -> None:
     """Weather and geoid together: 180 m. The robust loss must not take it for an outlier."""
     world = World(seed=60, duration=4.0, rate=50.0)
-    fusion = new_fusion()
+    fusion = new_fusion(barometer=BAROMETER)
     events, offset = pressures(world, offset=180.0)
     play(fusion, world, [f for f in world.fixes if f.stamp > 0.6], events)
     assert fusion.status().calibrations["barometer offset"].value == pytest.approx(offset, abs=1.5)
@@ -79,6 +79,19 @@ def test_altitude_that_jumps_is_refused_and_says_so() -> None:
     count = fusion.status().measurements["barometer"]
     assert (count.used, count.refused) == (7, 1)
     assert "chi-square" in count.last_refusal
+
+
+def test_offset_that_jumps_is_learned_anew() -> None:
+    """10 m at once, while fixes hold the height: refused for four seconds, then taken, and the height stays."""
+    world = World(seed=60, duration=34.0, rate=50.0)
+    fusion = new_fusion(barometer=BAROMETER)
+    before, after = (pressures(world, offset=offset, walk=0.0)[0] for offset in (35.0, 45.0))
+    events = [*(e for e in before if e.arrival < 8.0), *(e for e in after if e.arrival >= 8.0)]
+    trace = play(fusion, world, [f for f in world.fixes if f.stamp > 0.6], events)
+    count = fusion.status().measurements["barometer"]
+    assert 7 <= count.refused <= 14
+    assert fusion.status().calibrations["barometer offset"].value == pytest.approx(45.0, abs=1.0)
+    assert np.abs(heights(trace.after(2.0))[:, 0]).max() < 1.0
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from geo_nav.fusion.sensors.heading import HeadingConfig, baseline_direction, ma
 from geo_nav.fusion.sensors.residual import ResidualMeasurement
 from geo_nav.fusion.sensors.standstill import Standstill
 from geo_nav.fusion.sensors.wheels import WheelConfig, wheel_speed
-from sensor_helpers import Event, play, random_belief
+from sensor_helpers import BAROMETER, Event, play, random_belief
 
 WHEELS = WheelConfig(reference=[-1.2, 0.3, -0.4], correlation_time=0.0)
 EVERY: list[tuple[ResidualMeasurement, float]] = [
@@ -112,10 +112,10 @@ SATURATED: dict[str, Callable[[Fusion, float], None]] = {
 }
 
 
-def loose(**changes: object) -> Fusion:
+def loose() -> Fusion:
     """Nothing correlates in time, and the vehicle may fly a little sideways."""
     wheels = WheelConfig(correlation_time=0.0, lateral_sigma=1.0, vertical_sigma=2.0)
-    return new_fusion(wheels=wheels, heading=HeadingConfig(correlation_time=0.0), **changes)
+    return new_fusion(wheels=wheels, heading=HeadingConfig(correlation_time=0.0), barometer=BAROMETER)
 
 
 @pytest.fixture(scope="module")

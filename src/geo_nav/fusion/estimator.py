@@ -287,7 +287,12 @@ class Estimator:
             error, covariance = m.placed(belief).innovation(belief)
             distance = float(error @ np.linalg.solve(covariance, error))
             limit = float(chi2.ppf(self._config.gate_probability, len(error)))
-            accepted = distance <= limit
+            agrees = distance <= limit
+            if agrees:
+                self._spacing.agrees(m, self._config.rival_fixes)
+            else:
+                self._spacing.contradicts(m)
+            accepted = agrees or self._spacing.insists(m, self._config.rival_fixes, self._config.rival_seconds)
             reason = "" if accepted else f"disagrees with the prediction: chi-square {distance:.1f} > {limit:.1f}"
             result.fixes.append(FixOutcome(m.stamp, m.kind, accepted, reason, distance, len(error)))
             if accepted:
@@ -321,8 +326,12 @@ class Estimator:
     ) -> None:
         window.update(measurements, idle, tracks)
         anchor = window.newest()
-        if not np.isfinite(anchor.nav.position()).all() or np.linalg.eigvalsh(anchor.covariance)[0] <= 0.0:
-            raise FusionError("the solution is not finite, or its covariance not positive definite")
+        try:
+            np.linalg.cholesky(anchor.covariance)  # what a window that starts from here will need
+        except np.linalg.LinAlgError:
+            raise FusionError("the covariance of the solution is not positive definite") from None
+        if not np.isfinite(anchor.nav.position()).all() or not np.isfinite(anchor.covariance).all():
+            raise FusionError("the solution is not finite")
         self.anchor = anchor
 
     def _rebuild(self, fixes: list[Measurement], error: Exception, result: Result) -> list[Measurement]:

@@ -71,6 +71,10 @@ class Measurement(Protocol):
     """Whether it tells where the vehicle is: a fix may start the graph, keeps the status from COASTING, and several
     that are refused but agree may overthrow the state. All else only joins in."""
 
+    may_insist: ClassVar[bool]
+    """Whether it is taken in spite of the gate when that has refused it for long: then rather the state is wrong, or
+    its auxiliary variable has jumped, than the sensor. The robust loss bounds what each one does."""
+
     @property
     def stamp(self) -> float:
         """Of the exposure, s."""
@@ -117,6 +121,7 @@ class PoseFix:
 
     kind: ClassVar[str] = "pose"
     is_fix: ClassVar[bool] = True
+    may_insist: ClassVar[bool] = False
     walk: ClassVar[RandomWalk | None] = None
     spacing: ClassVar[float] = 0.0
 
@@ -174,6 +179,7 @@ class GpsFix:
 
     kind: ClassVar[str] = "gps"
     is_fix: ClassVar[bool] = True
+    may_insist: ClassVar[bool] = False
     walk: ClassVar[RandomWalk | None] = None
     spacing: ClassVar[float] = 0.0
 

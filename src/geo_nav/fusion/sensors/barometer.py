@@ -15,6 +15,7 @@ from geo_nav.fusion.sensors.residual import AUXILIARY, COLUMNS, POSITION, Residu
 
 if TYPE_CHECKING:
     from geo_nav.fusion.belief import Belief
+    from geo_nav.fusion.config import FusionConfig
     from geo_nav.geodesy import LocalFrame
 
 Array = npt.NDArray[np.float64]
@@ -36,12 +37,15 @@ class BarometerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sigma: float = Field(0.5, description="1 sigma of the white error of an altitude, m", gt=0)
+    sigma: float = Field(2.0, description="1 sigma of an altitude if not given: airflow, propellers, m", gt=0)
     offset: float = Field(0.0, description="expected offset of the altitudes from the ellipsoidal height, m")
     offset_sigma: float = Field(
         100.0, description="1 sigma of that: weather and geoid; 0 holds the offset at its value, m", ge=0
     )
-    offset_walk: float = Field(0.1, description="random walk of the offset (weather, airflow), m/√s", gt=0)
+    offset_walk: float = Field(0.3, description="random walk of the offset (weather, airspeed), m/√s", gt=0)
+    correlation_time: float = Field(
+        1.0, description="correlation time of the errors of altitudes: closer ones weigh less, s", ge=0, le=30.0
+    )
     bucket: float = Field(5.0, description="the offset is a variable of its own for each such interval, s", ge=1.0)
     spacing: float = Field(0.5, description="altitudes closer than this to one in the graph are passed over, s", ge=0)
 
@@ -62,10 +66,15 @@ class PressureAltitude(ResidualMeasurement):
     """
 
     kind: ClassVar[str] = "barometer"
+    may_insist: ClassVar[bool] = True
 
     altitude: float
     frame: LocalFrame
     curvature: float = 0.0
+
+    def correlation_time(self, config: FusionConfig) -> float:
+        """As configured."""
+        return config.barometer.correlation_time
 
     def placed(self, belief: Belief) -> Self:
         """With the Earth's curvature at the predicted place: 0.8 m at 3 km from the datum, 8 m at 10 km."""
@@ -107,7 +116,7 @@ def pressure_altitude(
         frame: the `map` frame.
         stamp: s.
         altitude: by any constant reference pressure, m.
-        sigma: of its white error, m; None takes the configured one.
+        sigma: of it, m; None takes the configured one.
 
     Raises:
         FusionError: a value cannot be used.

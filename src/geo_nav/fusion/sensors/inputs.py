@@ -48,7 +48,7 @@ class SensorInputs:
         Args:
             stamp: s.
             pressure: Pa.
-            sigma: of the altitude's white error, m; None takes ``config.barometer.sigma``.
+            sigma: of the altitude, m; None takes ``config.barometer.sigma``.
 
         Raises:
             FusionError: a value cannot be used; it is counted.
@@ -65,7 +65,7 @@ class SensorInputs:
         Args:
             stamp: s.
             altitude: m.
-            sigma: of its white error, m; None takes ``config.barometer.sigma``.
+            sigma: of it, m; None takes ``config.barometer.sigma``.
 
         Raises:
             FusionError: a value cannot be used; it is counted.

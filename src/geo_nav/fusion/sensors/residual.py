@@ -47,6 +47,7 @@ class ResidualMeasurement(ABC):
 
     kind: ClassVar[str]
     is_fix: ClassVar[bool] = False
+    may_insist: ClassVar[bool] = False
 
     stamp: float
     covariance: Array
