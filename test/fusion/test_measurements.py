@@ -70,7 +70,8 @@ def test_gps_lever_arm_swings_the_antenna():
         np.array([10.0, 0, 0]),
         np.array([0, 0, 0.5]),
     )
-    np.testing.assert_allclose(fix.at_base(np.eye(3)).velocity, [15.0, 0.0, 0.0], atol=1e-12)
+    level = Belief(0.0, gtsam.NavState(), gtsam.imuBias.ConstantBias(), np.eye(15))
+    np.testing.assert_allclose(fix.placed(level).velocity, [15.0, 0.0, 0.0], atol=1e-12)
 
 
 def test_gps_angular_velocity_is_taken_from_the_imu_at_its_stamp():

@@ -1,18 +1,21 @@
-"""The factor graph: IMU, absolute poses, fixed lag, status."""
+"""The factor graph: IMU, absolute poses, further sensors, fixed lag, status."""
 
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.fusion import Fusion, UpdateInfo
 from geo_nav.fusion.intake import FixOutcome
-from geo_nav.fusion.status import StatusReport
+from geo_nav.fusion.status import Calibration, StatusReport
+from geo_nav.fusion.tally import KindCount
 from geo_nav.fusion.types import ImuSample, NavigationState, NavState
 
 __all__ = [
+    "Calibration",
     "FixOutcome",
     "Fusion",
     "FusionConfig",
     "FusionError",
     "ImuSample",
+    "KindCount",
     "NavState",
     "NavigationState",
     "StatusReport",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gtsam
 import numpy as np
 import numpy.typing as npt
 
+from geo_nav.fusion.auxiliary import RandomWalk
 from geo_nav.fusion.imu_buffer import ImuSegment
 from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.geodesy import Pose, covariance_ros_from_gtsam
@@ -39,14 +40,40 @@ class Belief:
         stamp: seconds.
         nav: ``gtsam.NavState``: attitude, position and velocity of `base_link` in `map`.
         bias: ``gtsam.imuBias.ConstantBias``.
-        covariance: (15, 15) in the tangent space of ``gtsam.NavState`` and the bias: rotation (rad), position (m) and
-            velocity (m/s) in the body frame, accelerometer bias (m/s²), gyroscope bias (rad/s).
+        covariance: (15 + n, 15 + n) in the tangent space of ``gtsam.NavState`` and the bias: rotation (rad), position
+            (m) and velocity (m/s) in the body frame, accelerometer bias (m/s²), gyroscope bias (rad/s); then the
+            auxiliary variables.
+        walks: the n auxiliary variables.
+        values: (n,) of them.
     """
 
     stamp: float
     nav: Any
     bias: Any
     covariance: Array
+    walks: tuple[RandomWalk, ...] = ()
+    values: Array = field(default_factory=lambda: np.zeros(0))
+
+    def column(self, walk: RandomWalk) -> int | None:
+        """Where an auxiliary variable stands in the covariance; None where it is not part of this belief."""
+        return next((15 + i for i, known in enumerate(self.walks) if known.name == walk.name), None)
+
+    def value(self, walk: RandomWalk) -> float:
+        """Of an auxiliary variable: as estimated, or as expected before any measurement."""
+        column = self.column(walk)
+        return walk.start if column is None else float(self.values[column - 15])
+
+    def joined(self, walk: RandomWalk) -> Belief:
+        """This belief with an auxiliary variable, as it is before any measurement unless it is known already."""
+        if self.column(walk) is not None or not walk.estimated:
+            return self
+        n = len(self.covariance)
+        covariance = np.zeros((n + 1, n + 1))
+        covariance[:n, :n] = self.covariance
+        covariance[n, n] = walk.sigma**2
+        return replace(
+            self, covariance=covariance, walks=(*self.walks, walk), values=np.append(self.values, walk.start)
+        )
 
     @property
     def pose_covariance(self) -> Array:
@@ -63,10 +90,13 @@ class Belief:
     def through(self, pim: Any, stamp: float) -> Belief:
         """This belief propagated through preintegrated measurements that end at ``stamp``."""
         nav, jacobian = predict(self.nav, self.bias, pim)
-        transition = np.eye(15)
-        transition[:9] = jacobian
-        covariance = transition @ self.covariance @ transition.T + pim.residualCovariance()
-        return Belief(stamp, nav, self.bias, 0.5 * (covariance + covariance.T))
+        transition = np.eye(len(self.covariance))
+        transition[:9, :15] = jacobian
+        covariance = transition @ self.covariance @ transition.T
+        covariance[:15, :15] += pim.residualCovariance()
+        for i, walk in enumerate(self.walks):
+            covariance[15 + i, 15 + i] += walk.density**2 * (stamp - self.stamp)
+        return replace(self, stamp=stamp, nav=nav, covariance=0.5 * (covariance + covariance.T))
 
     def with_attitude(self, rotation: Array, covariance: Array) -> Belief:
         """This belief joined with a measured attitude (Kalman update).
@@ -79,11 +109,17 @@ class Belief:
         residual = gtsam.Rot3.Logmap(self.nav.attitude().between(rot3(rotation)))
         gain = P[:, :3] @ np.linalg.inv(P[:3, :3] + covariance)
         step = gain @ residual
-        rest = np.eye(15)
+        rest = np.eye(len(P))
         rest[:, :3] -= gain
         updated = rest @ P @ rest.T + gain @ covariance @ gain.T
         bias = gtsam.imuBias.ConstantBias(self.bias.accelerometer() + step[9:12], self.bias.gyroscope() + step[12:15])
-        return Belief(self.stamp, self.nav.retract(step[:9]), bias, 0.5 * (updated + updated.T))
+        return replace(
+            self,
+            nav=self.nav.retract(step[:9]),
+            bias=bias,
+            covariance=0.5 * (updated + updated.T),
+            values=self.values + step[15:],
+        )
 
     def propagated(self, segments: list[ImuSegment], model: ImuModel) -> Belief:
         """This belief propagated through IMU segments that start at its stamp."""
@@ -102,8 +138,8 @@ def predict(nav: Any, bias: Any, pim: Any) -> tuple[Any, Array]:
     return predicted, np.hstack([by_state, by_bias])
 
 
-def graph_jacobian(rotation: Array) -> Array:
-    """(15, 15) from the tangent of the graph's X, V, B to that of :class:`Belief`: V is in `map`, not in the body."""
-    jacobian = np.eye(15)
+def graph_jacobian(rotation: Array, auxiliaries: int = 0) -> Array:
+    """(15 + n, 15 + n) from the tangent of the graph's X, V, B, A to that of :class:`Belief`: V is in `map`."""
+    jacobian = np.eye(15 + auxiliaries)
     jacobian[6:9, 6:9] = rotation.T
     return jacobian

@@ -18,6 +18,7 @@ from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.graph import qr_parameters
 from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.imu_model import ImuModel
+from geo_nav.fusion.keys import StateKeys
 from geo_nav.fusion.measurements import Attitude, GpsFix, Measurement, PoseFix
 
 Array = npt.NDArray[np.float64]
@@ -133,8 +134,8 @@ class Bootstrap:
             graph.add(attitude.factor(stamps.index(attitude.stamp)))
         for fix in fixes:
             i = stamps.index(fix.stamp)
-            placed = fix.at_base(guesses[i].attitude().matrix()) if isinstance(fix, GpsFix) else fix
-            for factor in placed.factors(i, config):
+            guess = Belief(fix.stamp, guesses[i], gtsam.imuBias.ConstantBias(), np.zeros((15, 15)))
+            for factor in fix.placed(guess).factors(StateKeys.of(i), config):
                 graph.add(factor)
         return self._optimise(graph, values, [stamps.index(m.stamp) for m in fixes], stamps)
 

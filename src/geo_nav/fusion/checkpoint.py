@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import gtsam
 import numpy as np
 
+from geo_nav.fusion.auxiliary import RandomWalk
 from geo_nav.fusion.belief import Belief
 from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.measurements import checked_covariance
 from geo_nav.geodesy import LocalFrame, Pose
 
-_VERSION = 1
+_VERSION = 2
 
 
 def to_checkpoint(belief: Belief, frame: LocalFrame, last_fix: float) -> dict[str, Any]:
@@ -29,12 +31,18 @@ def to_checkpoint(belief: Belief, frame: LocalFrame, last_fix: float) -> dict[st
         "velocity": belief.nav.velocity().tolist(),
         "accelerometer_bias": belief.bias.accelerometer().tolist(),
         "gyroscope_bias": belief.bias.gyroscope().tolist(),
+        "auxiliary": {walk.name: float(value) for walk, value in zip(belief.walks, belief.values, strict=True)},
         "covariance": belief.covariance.tolist(),
     }
 
 
-def from_checkpoint(checkpoint: dict[str, Any], frame: LocalFrame) -> tuple[Belief, float]:
+def from_checkpoint(checkpoint: dict[str, Any], frame: LocalFrame, walks: Sequence[RandomWalk]) -> tuple[Belief, float]:
     """The belief of a checkpoint and the stamp of its last fix.
+
+    Args:
+        checkpoint: of :func:`to_checkpoint`.
+        frame: the `map` frame.
+        walks: the auxiliary variables that there are now; others of the checkpoint are left out.
 
     Raises:
         FusionError: another version, another datum, or damaged.
@@ -50,14 +58,21 @@ def from_checkpoint(checkpoint: dict[str, Any], frame: LocalFrame) -> tuple[Beli
             for name in ("position", "velocity", "accelerometer_bias", "gyroscope_bias")
         }
         pose = Pose.from_quaternion(checkpoint["quaternion_xyzw"], vectors["position"])
-        covariance = checked_covariance(checkpoint["covariance"], 15, "the checkpoint")
+        auxiliary = {str(name): float(value) for name, value in checkpoint["auxiliary"].items()}
+        covariance = checked_covariance(checkpoint["covariance"], 15 + len(auxiliary), "the checkpoint")
         stamp, last_fix = float(checkpoint["stamp"]), float(checkpoint["last_fix"])
     except FusionError:
         raise
     except Exception as error:  # whatever a damaged file holds, it must not stop the node
         raise FusionError(f"the checkpoint is damaged ({error!r}): start without it") from error
-    if not (all(np.isfinite(v).all() for v in vectors.values()) and math.isfinite(stamp) and not math.isnan(last_fix)):
+    known = {walk.name: walk for walk in walks if walk.estimated}
+    kept = [(15 + i, known[name], value) for i, (name, value) in enumerate(auxiliary.items()) if name in known]
+    columns = [*range(15), *(column for column, _, _ in kept)]
+    values = np.array([value for _, _, value in kept])
+    numbers = [*vectors.values(), values, np.array(stamp)]
+    if not all(np.isfinite(v).all() for v in numbers) or math.isnan(last_fix):
         raise FusionError("the checkpoint is damaged (a number is not finite): start without it")
     nav = gtsam.NavState(gtsam.Rot3(pose.rotation), pose.translation, vectors["velocity"])
     bias = gtsam.imuBias.ConstantBias(vectors["accelerometer_bias"], vectors["gyroscope_bias"])
-    return Belief(stamp, nav, bias, covariance), last_fix
+    covariance = covariance[np.ix_(columns, columns)]
+    return Belief(stamp, nav, bias, covariance, tuple(walk for _, walk, _ in kept), values), last_fix

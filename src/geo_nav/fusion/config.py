@@ -1,10 +1,16 @@
-"""The settings of the factor graph; every field becomes a ROS parameter."""
+"""The settings of the factor graph; every field becomes a ROS parameter, those of a sensor below its name."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from geo_nav.fusion.auxiliary import RandomWalk
+from geo_nav.fusion.sensors.barometer import BarometerConfig
+from geo_nav.fusion.sensors.heading import HeadingConfig
+from geo_nav.fusion.sensors.standstill import StandstillConfig
+from geo_nav.fusion.sensors.wheels import WheelConfig
 
 RobustLoss = Literal["none", "huber", "cauchy", "tukey"]
 
@@ -82,3 +88,13 @@ class FusionConfig(BaseModel):
     lost_sigma: float = Field(150.0, description="LOST when a horizontal axis is more uncertain than this, m", gt=0)
     history: float = Field(5.0, description="length of the history of predicted poses, s", gt=0)
     checkpoint_max_age: float = Field(20.0, description="an older checkpoint is refused, s", gt=0)
+
+    barometer: BarometerConfig = Field(BarometerConfig(), description="settings of the barometer")
+    heading: HeadingConfig = Field(HeadingConfig(), description="settings of dual antenna and magnetometer")
+    standstill: StandstillConfig = Field(StandstillConfig(), description="settings of the detection of standstill")
+    wheels: WheelConfig = Field(WheelConfig(), description="settings of wheel odometry")
+
+    @property
+    def walks(self) -> tuple[RandomWalk, ...]:
+        """The auxiliary variables of all sensors."""
+        return (self.barometer.walk, self.wheels.walk)

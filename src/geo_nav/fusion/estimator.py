@@ -19,8 +19,11 @@ from geo_nav.fusion.graph import GraphWindow
 from geo_nav.fusion.imu_buffer import ImuBuffer, ImuSegment
 from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.fusion.intake import FixOutcome, Intake
-from geo_nav.fusion.measurements import Attitude, GpsFix, Measurement, PoseFix
+from geo_nav.fusion.measurements import Attitude, Measurement, PoseFix
 from geo_nav.fusion.relative import RelativePose
+from geo_nav.fusion.sensors.standstill import StandstillDetector
+from geo_nav.fusion.spacing import Spacing
+from geo_nav.fusion.tally import Tally
 from geo_nav.fusion.track_gate import TrackGate
 
 _RIVALS_KEPT = 24
@@ -56,8 +59,8 @@ class Result:
 
 
 class Estimator:
-    """Runs the graph window. Only :meth:`request`, :meth:`counts` and :meth:`count_refused_tracks` may be called beside
-    :meth:`update`.
+    """Runs the graph window. Only :meth:`request`, :meth:`counts`, :meth:`count_refused_tracks` and what :attr:`tally`
+    offers may be called beside :meth:`update`.
     """
 
     def __init__(self, config: FusionConfig, imu: ImuBuffer, model: ImuModel, intake: Intake) -> None:
@@ -75,6 +78,9 @@ class Estimator:
         self._refusal = ""
         self._used_stamps: dict[str, float] = {}
         self._tracks = TrackGate(config, imu, model)
+        self._spacing = Spacing(config.lag)
+        self._standstill = StandstillDetector(config, imu, model)
+        self.tally = Tally()
         self.anchor: Belief | None = None
 
     def counts(self) -> Counts:
@@ -115,6 +121,8 @@ class Estimator:
         self._rivals.clear()
         self._used_stamps.clear()
         self._tracks.clear()
+        self._spacing.clear()
+        self._standstill.clear()
 
     def update(self) -> Result:
         """Decide on every queued fix, and solve."""
@@ -125,20 +133,24 @@ class Estimator:
         queued, lost = self._intake.take(span[1], self._config.lag)
         result.fixes += lost
         tracks = [m for m in queued if isinstance(m, RelativePose)]
-        fixes = [self._with_rate(m, span) for m in queued if not isinstance(m, RelativePose)]
+        measurements = [self._with_rate(m, span) for m in queued if not isinstance(m, RelativePose)]
         self._serve_request(span, result)
         if self._window is None:
-            result.fixes += [FixOutcome(t.stamp, t.kind, False, "there is no state yet") for t in tracks]
-            self._start_from_fixes(fixes, span, result)
+            early: list[Measurement | RelativePose] = [*tracks, *(m for m in measurements if not m.is_fix)]
+            result.fixes += [FixOutcome(m.stamp, m.kind, False, "there is no state yet") for m in early]
+            self._start_from_fixes([m for m in measurements if m.is_fix], span, result)
         else:
-            self._step(self._window, fixes, tracks, span[1], result)
+            assert self.anchor is not None
+            measurements = sorted([*measurements, *self._standstill.find(self.anchor)], key=lambda m: m.stamp)
+            self._step(self._window, measurements, tracks, span[1], result)
+        self.tally.add(result.fixes)
         return result
 
-    def _with_rate(self, fix: Measurement, span: tuple[float, float]) -> Measurement:
-        """A GPS velocity at a lever arm needs the angular velocity of its instant."""
-        if isinstance(fix, GpsFix) and fix.velocity is not None and fix.lever_arm.any() and fix.stamp >= span[0]:
-            return replace(fix, angular_velocity=self._imu.sample_at(fix.stamp)[1])
-        return fix
+    def _with_rate(self, measurement: Measurement, span: tuple[float, float]) -> Measurement:
+        """With the IMU's angular velocity; what is older than the IMU will be too old for the graph, too."""
+        if measurement.stamp < span[0]:
+            return measurement
+        return measurement.with_rate(self._imu.sample_at(measurement.stamp)[1])
 
     # ------------------------------------------------------------------ start
 
@@ -225,15 +237,15 @@ class Estimator:
     def _step(
         self,
         window: GraphWindow,
-        fixes: list[Measurement],
+        measurements: list[Measurement],
         tracks: list[RelativePose],
         newest_imu: float,
         result: Result,
     ) -> None:
-        """Gate the fixes and the tracks, put them in, solve."""
+        """Gate the measurements and the tracks, put them in, solve."""
         used: list[Measurement] = []
         try:
-            used = self._gated(window, fixes, result)
+            used = self._gated(window, measurements, result)
             newest = max([window.states[-1].stamp, *(m.stamp for m in used), *(t.stamp for t in tracks)])
             motions, outcomes = self._tracks.judge(window, tracks, newest)
             result.fixes += outcomes
@@ -247,65 +259,79 @@ class Estimator:
             self._count(tracks_used=self._counts.tracks_used + len(motions))
         except Exception as error:  # whatever GTSAM raises: the window starts anew, the run goes on
             used = self._rebuild(used, error, result)
-        if not used:
+        fixes = [m for m in used if m.is_fix]
+        if not fixes:
             self._reconsider(result)
             return
         self._rivals.clear()
-        last_fix = max([self._counts.last_fix, *(m.stamp for m in used)])
-        self._count(used=self._counts.used + len(used), last_fix=last_fix)
+        last_fix = max([self._counts.last_fix, *(m.stamp for m in fixes)])
+        self._count(used=self._counts.used + len(fixes), last_fix=last_fix)
 
-    def _gated(self, window: GraphWindow, fixes: list[Measurement], result: Result) -> list[Measurement]:
-        """The fixes that are not too old and agree with the prediction by chi-square."""
-        newest = max([window.states[-1].stamp, *(m.stamp for m in fixes)])
+    def _gated(self, window: GraphWindow, measurements: list[Measurement], result: Result) -> list[Measurement]:
+        """The measurements that are due, not too old, and agree with the prediction by chi-square."""
+        newest = max([window.states[-1].stamp, *(m.stamp for m in measurements)])
         oldest = max(window.states[0].stamp, newest - self._config.lag + self._config.min_state_spacing)
         used = []
-        for fix in fixes:
-            if fix.stamp < oldest:
-                age = newest - fix.stamp
-                result.fixes.append(FixOutcome(fix.stamp, fix.kind, False, f"too old: {age:.2f} s behind the window"))
-                self._count(too_old=self._counts.too_old + 1)
+        for m in measurements:
+            if m.stamp < oldest:
+                age = newest - m.stamp
+                result.fixes.append(FixOutcome(m.stamp, m.kind, False, f"too old: {age:.2f} s behind the window"))
+                self._count(too_old=self._counts.too_old + m.is_fix)
                 continue
-            belief = window.predict(fix.stamp)
-            compared = fix.at_base(belief.nav.attitude().matrix()) if isinstance(fix, GpsFix) else fix
-            error, covariance = compared.innovation(belief)
+            if not m.is_fix and self._spacing.is_duplicate(m):
+                result.fixes.append(FixOutcome(m.stamp, m.kind, False, "duplicate: one of this stamp is in the graph"))
+                continue
+            if not m.is_fix and not self._spacing.is_due(m):
+                continue
+            belief = window.predict(m.stamp, m.walk)
+            error, covariance = m.placed(belief).innovation(belief)
             distance = float(error @ np.linalg.solve(covariance, error))
             limit = float(chi2.ppf(self._config.gate_probability, len(error)))
-            accepted = distance <= limit
-            reason = "" if accepted else f"disagrees with the prediction: chi-square {distance:.1f} > {limit:.1f}"
-            result.fixes.append(FixOutcome(fix.stamp, fix.kind, accepted, reason, distance, len(error)))
-            if accepted:
-                used.append(fix.inflated(self._correlation_factor(fix)))
+            agrees = distance <= limit
+            if agrees:
+                self._spacing.agrees(m, self._config.rival_fixes)
             else:
-                self._rivals.append(fix)
+                self._spacing.contradicts(m)
+            accepted = agrees or self._spacing.insists(m, self._config.rival_fixes, self._config.rival_seconds)
+            reason = "" if accepted else f"disagrees with the prediction: chi-square {distance:.1f} > {limit:.1f}"
+            result.fixes.append(FixOutcome(m.stamp, m.kind, accepted, reason, distance, len(error)))
+            if accepted:
+                used.append(m.inflated(self._correlation_factor(m)))
+                self._spacing.take(m)
+            elif m.is_fix:
+                self._rivals.append(m)
                 self._count(refused=self._counts.refused + 1)
         return used
 
-    def _correlation_factor(self, fix: Measurement) -> float:
-        """What a fix's covariance grows by so that N fixes with exponentially correlated errors weigh as they should.
+    def _correlation_factor(self, measurement: Measurement) -> float:
+        """What a covariance grows by so that N measurements with exponentially correlated errors weigh as they should.
 
         The mean of an AR(1) process with correlation ρ between samples has the variance of white noise times
         (1 + ρ) / (1 - ρ) = coth(Δt / 2τ).
         """
-        c = self._config
-        tau = c.gps_correlation_time if isinstance(fix, GpsFix) else c.fix_correlation_time
-        before = self._used_stamps.get(fix.kind, -math.inf)
-        self._used_stamps[fix.kind] = max(before, fix.stamp)
+        tau = measurement.correlation_time(self._config)
+        before = self._used_stamps.get(measurement.kind, -math.inf)
+        self._used_stamps[measurement.kind] = max(before, measurement.stamp)
         if tau == 0.0:
             return 1.0
-        interval = max(abs(fix.stamp - before), c.min_state_spacing)
+        interval = max(abs(measurement.stamp - before), self._config.min_state_spacing)
         return 1.0 / math.tanh(interval / (2.0 * tau))
 
     def _solve(
         self,
         window: GraphWindow,
-        fixes: list[Measurement],
+        measurements: list[Measurement],
         idle: list[float],
         tracks: Sequence[RelativePose] = (),
     ) -> None:
-        window.update(fixes, idle, tracks)
+        window.update(measurements, idle, tracks)
         anchor = window.newest()
-        if not np.isfinite(anchor.nav.position()).all() or np.linalg.eigvalsh(anchor.covariance)[0] <= 0.0:
-            raise FusionError("the solution is not finite, or its covariance not positive definite")
+        try:
+            np.linalg.cholesky(anchor.covariance)  # what a window that starts from here will need
+        except np.linalg.LinAlgError:
+            raise FusionError("the covariance of the solution is not positive definite") from None
+        if not np.isfinite(anchor.nav.position()).all() or not np.isfinite(anchor.covariance).all():
+            raise FusionError("the solution is not finite")
         self.anchor = anchor
 
     def _rebuild(self, fixes: list[Measurement], error: Exception, result: Result) -> list[Measurement]:

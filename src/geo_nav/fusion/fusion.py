@@ -31,7 +31,8 @@ from geo_nav.fusion.measurements import (
 )
 from geo_nav.fusion.propagator import Propagator
 from geo_nav.fusion.relative import relative_pose
-from geo_nav.fusion.status import StatusReport, classify
+from geo_nav.fusion.sensors.inputs import SensorInputs
+from geo_nav.fusion.status import StatusReport, calibrations, classify
 from geo_nav.fusion.types import ImuSample, NavigationState, NavState
 from geo_nav.geodesy import LocalFrame, Pose, covariance_gtsam_from_ros
 
@@ -59,12 +60,12 @@ class UpdateInfo:
     started: str = ""
 
 
-class Fusion:
+class Fusion(SensorInputs):
     """The fixed-lag factor graph behind two calls: `add_imu` at IMU rate, `update` from a worker.
 
     Threads: ``add_imu`` belongs to one IMU thread and never waits for a solve; ``update`` to one worker;
-    ``add_absolute_pose``, ``add_relative_pose``, ``add_gps``, ``add_attitude``, ``set_pose``, ``restore``, ``status``,
-    ``checkpoint`` and ``pose_at`` may be called from any thread.
+    ``add_absolute_pose``, ``add_relative_pose``, ``add_gps``, ``add_attitude``, what :class:`SensorInputs` adds,
+    ``set_pose``, ``restore``, ``status``, ``checkpoint`` and ``pose_at`` may be called from any thread.
 
     Args:
         config: settings.
@@ -73,13 +74,12 @@ class Fusion:
     """
 
     def __init__(self, config: FusionConfig, frame: LocalFrame, T_base_camera: Pose) -> None:
-        self._config = config
-        self._frame = frame
         self._T_base_camera = pose3(T_base_camera)
         self._imu = ImuBuffer(config)
         self._model = ImuModel(config, frame)
-        self._intake = Intake()
-        self._estimator = Estimator(config, self._imu, self._model, self._intake)
+        intake = Intake()
+        self._estimator = Estimator(config, self._imu, self._model, intake)
+        super().__init__(config, frame, intake, self._estimator.tally)
         self._propagator: Propagator | None = None
         self._interrupted: Propagator | None = None
         self._previous: Propagator | None = None
@@ -344,6 +344,8 @@ class Fusion:
             imu_samples_refused=self._imu.refused,
             graph_rebuilds=counts.rebuilds,
             update_milliseconds=median(milliseconds) if milliseconds else 0.0,
+            measurements=self._estimator.tally.counts(),
+            calibrations=calibrations(self._estimator.anchor),
         )
 
     def checkpoint(self) -> dict[str, Any] | None:
@@ -363,5 +365,5 @@ class Fusion:
         Raises:
             FusionError: the checkpoint is damaged, or of another datum or version.
         """
-        belief, last_fix = from_checkpoint(checkpoint, self._frame)
+        belief, last_fix = from_checkpoint(checkpoint, self._frame, self._config.walks)
         self._estimator.request(belief, last_fix, "the checkpoint")

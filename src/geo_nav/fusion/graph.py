@@ -3,13 +3,14 @@
 Keys: ``X(i)`` pose of `base_link` in `map`, ``V(i)`` velocity in `map`, ``B(i)`` IMU bias. The index i counts states as
 they are made, not in time: a late measurement makes a state of a high index between two of lower ones. A state lives
 from the update that makes it until it is older than the lag; then iSAM2 marginalises it and its keys never return.
+``A(n)`` is an auxiliary variable in one bucket of time (see :mod:`geo_nav.fusion.auxiliary`).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,11 +18,14 @@ import gtsam
 import numpy as np
 from gtsam.symbol_shorthand import B, V, X
 
+from geo_nav.fusion.auxiliary import Chain, Node, RandomWalk
 from geo_nav.fusion.belief import Belief, graph_jacobian
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.imu_model import ImuModel
-from geo_nav.fusion.measurements import GpsFix, Measurement
+from geo_nav.fusion.keys import StateKeys
+from geo_nav.fusion.linear_prior import linear_prior
+from geo_nav.fusion.measurements import Measurement
 from geo_nav.fusion.relative import RelativePose
 
 _ITERATIONS = 4
@@ -70,6 +74,8 @@ class GraphWindow:
         self._imu_slots: dict[tuple[int, int], int] = {}
         self._track_slots: dict[float, tuple[int, int]] = {}
         self._next_index = 0
+        self._next_node = 0
+        self._chains: dict[str, Chain] = {}
         self._beliefs: dict[int, Belief] = {}
         self._start(first)
 
@@ -79,18 +85,16 @@ class GraphWindow:
         return self._states
 
     def _start(self, first: Belief) -> None:
-        """A linear prior, so that the correlations of pose, velocity and bias are kept."""
+        """A linear prior, so that the correlations of pose, velocity, bias and auxiliary variables are kept."""
         state = self._new_state(first.stamp)
         values = self._values(state, first)
-        jacobian = graph_jacobian(first.nav.attitude().matrix())
-        whitening = np.linalg.solve(np.linalg.cholesky(first.covariance), jacobian)
-        i = state.index
-        prior = gtsam.JacobianFactor(
-            X(i), whitening[:, :6], V(i), whitening[:, 6:9], B(i), whitening[:, 9:],
-            np.zeros(15), gtsam.noiseModel.Unit.Create(15),
-        )  # fmt: skip
+        keys = [X(state.index), V(state.index), B(state.index)]
+        for walk, value in zip(first.walks, first.values, strict=True):
+            chain = self._new_chain(walk, first.stamp)
+            values.insert(chain.nodes[0].key, np.array([value]))
+            keys.append(chain.nodes[0].key)
         graph = gtsam.NonlinearFactorGraph()
-        graph.add(gtsam.LinearContainerFactor(prior, values))
+        graph.add(linear_prior(first, keys))
         self._smoother.update(graph, values, self._timestamps([state]))
         self._states = [state]
 
@@ -107,9 +111,13 @@ class GraphWindow:
         values.insert(B(state.index), belief.bias)
         return values
 
-    @staticmethod
-    def _timestamps(states: list[State]) -> Any:
-        return {key(s.index): s.stamp for s in states for key in (X, V, B)}
+    def _timestamps(self, created: list[State]) -> Any:
+        """Of the new states, and of the auxiliary variables, whose newest nodes grow older with the newest state."""
+        stamps = {key(s.index): s.stamp for s in created for key in (X, V, B)}
+        newest = max(s.stamp for s in (*self._states, *created))
+        for chain in self._chains.values():
+            stamps |= chain.timestamps(newest)
+        return stamps
 
     def estimate(self, state: State) -> tuple[Any, Any]:
         """``gtsam.NavState`` and bias of a state, as last solved."""
@@ -123,19 +131,28 @@ class GraphWindow:
         if i in self._beliefs:
             return self._beliefs[i]
         nav, bias = self.estimate(state)
-        joint = self._smoother.getISAM2().jointMarginalCovariance([X(i), V(i), B(i)]).fullMatrix()
-        jacobian = graph_jacobian(nav.attitude().matrix())
-        self._beliefs[i] = Belief(state.stamp, nav, bias, jacobian @ joint @ jacobian.T)
+        nodes = [chain.at(state.stamp) for chain in self._chains.values()]
+        joint = self._smoother.getISAM2().jointMarginalCovariance([X(i), V(i), B(i), *nodes]).fullMatrix()
+        jacobian = graph_jacobian(nav.attitude().matrix(), len(nodes))
+        walks = tuple(chain.walk for chain in self._chains.values())
+        values = np.array([self._smoother.calculateEstimateVector(node)[0] for node in nodes])
+        self._beliefs[i] = Belief(state.stamp, nav, bias, jacobian @ joint @ jacobian.T, walks, values)
         return self._beliefs[i]
 
     def newest(self) -> Belief:
         """The newest solved state."""
         return self.belief(self._states[-1])
 
-    def predict(self, stamp: float) -> Belief:
-        """The belief at any stamp of the window, from the solved state before it and the IMU in between."""
+    def predict(self, stamp: float, walk: RandomWalk | None = None) -> Belief:
+        """The belief at any stamp of the window, from the solved state before it and the IMU in between.
+
+        Args:
+            stamp: s.
+            walk: an auxiliary variable that the belief must know, new or not.
+        """
         before = self._states[max(0, self._before(stamp))]
-        return self.belief(before).propagated(self._imu.segments(before.stamp, stamp), self._model)
+        belief = self.belief(before).propagated(self._imu.segments(before.stamp, stamp), self._model)
+        return belief if walk is None else belief.joined(walk)
 
     def _before(self, stamp: float) -> int:
         return bisect_right([s.stamp for s in self._states], stamp) - 1
@@ -164,6 +181,7 @@ class GraphWindow:
         for state in created:
             values.insert(self._values(state, beliefs[state.index]))
         links, removed = self._link(merged, graph, beliefs)
+        begun = self._extend_chains(measurements, merged, beliefs, values)
         references = []
         for track in tracks:
             reference, factor = self._track_factor(track, merged, beliefs)
@@ -174,6 +192,8 @@ class GraphWindow:
         for measurement in measurements:
             for factor in self._factors(measurement, merged, beliefs):
                 graph.add(factor)
+        for factor in begun:
+            graph.add(factor)
         self._beliefs.clear()
         self._smoother.update(graph, values, self._timestamps(created), removed)
         slots = self._smoother.getISAM2Result().getNewFactorsIndices()
@@ -232,11 +252,64 @@ class GraphWindow:
 
     def _factors(self, measurement: Measurement, merged: list[State], beliefs: dict[int, Belief]) -> list[Any]:
         state, start = self._nearest(measurement.stamp, merged, beliefs)
-        if isinstance(measurement, GpsFix):
-            measurement = measurement.at_base(start.nav.attitude().matrix())
+        walk = measurement.walk
+        node = self._chains[walk.name].at(measurement.stamp) if walk is not None and walk.estimated else None
+        measurement = measurement.placed(start)
         if state.stamp != measurement.stamp:
             measurement = measurement.moved(self._drifted(start, measurement.stamp), start)
-        return measurement.factors(state.index, self._config)
+        return measurement.factors(StateKeys.of(state.index, node), self._config)
+
+    def _new_chain(self, walk: RandomWalk, stamp: float) -> Chain:
+        self._chains[walk.name] = Chain(walk, stamp, self._next_node)
+        self._next_node += 1
+        return self._chains[walk.name]
+
+    def _extend_chains(
+        self, measurements: Sequence[Measurement], merged: list[State], beliefs: dict[int, Belief], values: Any
+    ) -> list[Any]:
+        """Begin the chains that the measurements need, carry all on to the newest state, and give the new factors.
+
+        A chain begins at the oldest state, not at its first measurement: that one may not stay the oldest.
+        """
+        factors: list[Any] = []
+        started: dict[str, float] = {}
+        for measurement in measurements:
+            walk = measurement.walk
+            if walk is not None and walk.estimated and walk.name not in self._chains:
+                started[walk.name] = self._first_value(measurement, walk, merged, beliefs)
+                node = self._new_chain(walk, merged[0].stamp).nodes[0]
+                values.insert(node.key, np.array([started[walk.name]]))
+                model = gtsam.noiseModel.Isotropic.Sigma(1, walk.sigma)
+                factors.append(gtsam.PriorFactorVector(node.key, np.array([walk.start]), model))
+        for name, chain in self._chains.items():
+            last = chain.nodes[-1]
+            value = started[name] if name in started else self._smoother.calculateEstimateVector(last.key)[0]
+            factors += self._extend(chain, last, merged[-1].stamp, value, values)
+        return factors
+
+    def _extend(self, chain: Chain, last: Node, stamp: float, value: float, values: Any) -> list[Any]:
+        factors = []
+        step = gtsam.noiseModel.Isotropic.Sigma(1, chain.walk.density * np.sqrt(chain.walk.bucket))
+        for node in chain.extend(stamp, self._next_node):
+            values.insert(node.key, np.array([value]))
+            factors.append(gtsam.BetweenFactorVector(last.key, node.key, np.zeros(1), step))
+            last = node
+            self._next_node += 1
+        return factors
+
+    def _first_value(
+        self, measurement: Measurement, walk: RandomWalk, merged: list[State], beliefs: dict[int, Belief]
+    ) -> float:
+        """What the first measurement says of a new auxiliary variable, taking the state for true (Kalman update).
+
+        From the expected value the first measurement may be so far off that its robust loss would hide it.
+        """
+        _, near = self._nearest(measurement.stamp, merged, beliefs)
+        exact = replace(near, covariance=np.zeros((15, 15)), walks=(), values=np.zeros(0)).joined(walk)
+        error, covariance = measurement.placed(near).innovation(exact)
+        without = measurement.placed(near).innovation(replace(exact, values=exact.values + 1.0))[0]
+        gain = walk.sigma**2 * (error - without) @ np.linalg.inv(covariance)
+        return float(walk.start + gain @ error)
 
     def _track_factor(self, track: RelativePose, merged: list[State], beliefs: dict[int, Belief]) -> tuple[int, Any]:
         """The index of the reference's state, and the factor."""
@@ -283,3 +356,5 @@ class GraphWindow:
             self._states = [s for s in self._states if s.index not in gone]
             self._imu_slots = {link: slot for link, slot in self._imu_slots.items() if not gone.intersection(link)}
             self._track_slots = {stamp: kept for stamp, kept in self._track_slots.items() if kept[0] not in gone}
+        for chain in self._chains.values():
+            chain.forget(limit)

@@ -162,6 +162,17 @@ class ImuBuffer:
             k = max(1, bisect_left(self._stamps, stamp)) if len(self._stamps) > 1 else 0
             return self._interpolate(k, stamp)
 
+    def samples(self, start: float, end: float) -> tuple[Array, Array, Array]:
+        """The samples between two stamps: stamps (N,) s, specific forces (N, 3) m/s², angular velocities (N, 3) rad/s.
+
+        What lies outside the buffer is simply not there.
+        """
+        with self._lock:
+            first, last = bisect_left(self._stamps, start), bisect_right(self._stamps, end)
+            stamps, samples = np.array(self._stamps[first:last]), self._samples[first:last]
+        force, rate = (np.array([sample[i] for sample in samples]).reshape(-1, 3) for i in (0, 1))
+        return stamps, force, rate
+
     def segments(self, start: float, end: float) -> list[ImuSegment]:
         """The IMU between two stamps, split where a gap begins and ends.
 

@@ -19,7 +19,7 @@ class FixOutcome:
 
     Attributes:
         stamp: s.
-        kind: ``pose``, ``gps`` or ``track``.
+        kind: ``pose``, ``gps``, ``track`` or a sensor's.
         used: whether it entered the graph.
         reason: why not; empty where used.
         mahalanobis: squared distance to the prediction; nan where it was not compared.

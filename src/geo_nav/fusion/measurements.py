@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import gtsam
 import numpy as np
 import numpy.typing as npt
-from gtsam.symbol_shorthand import V, X
+from gtsam.symbol_shorthand import X
 
+from geo_nav.fusion.auxiliary import RandomWalk
 from geo_nav.fusion.belief import Belief, pose3, rot3
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.errors import FusionError
+from geo_nav.fusion.keys import StateKeys
+from geo_nav.fusion.loss import robust
 from geo_nav.geodesy import Pose
 
 Array = npt.NDArray[np.float64]
@@ -58,38 +61,46 @@ def checked_stamp(stamp: float, name: str) -> float:
     return float(stamp)
 
 
-def robust(model: Any, config: FusionConfig) -> Any:
-    """The noise model with the configured loss; GTSAM applies it to the whitened norm of the whole factor."""
-    width = config.robust_width * float(np.sqrt(model.dim()))
-    estimators = gtsam.noiseModel.mEstimator
-    match config.robust_loss:
-        case "huber":
-            return gtsam.noiseModel.Robust.Create(estimators.Huber.Create(width), model)
-        case "cauchy":
-            return gtsam.noiseModel.Robust.Create(estimators.Cauchy.Create(width), model)
-        case "tukey":
-            # Tukey is zero beyond its width; 4.685/1.345 is the ratio of the usual widths of Tukey and Huber.
-            return gtsam.noiseModel.Robust.Create(estimators.Tukey.Create(width * 4.685 / 1.345), model)
-        case _:
-            return model
-
-
 class Measurement(Protocol):
     """Something measured at one stamp that constrains a state."""
+
+    kind: ClassVar[str]
+    """Name for reports."""
+
+    is_fix: ClassVar[bool]
+    """Whether it tells where the vehicle is: a fix may start the graph, keeps the status from COASTING, and several
+    that are refused but agree may overthrow the state. All else only joins in."""
+
+    may_insist: ClassVar[bool]
+    """Whether it is taken in spite of the gate when that has refused it for long: then rather the state is wrong, or
+    its auxiliary variable has jumped, than the sensor. The robust loss bounds what each one does."""
 
     @property
     def stamp(self) -> float:
         """Of the exposure, s."""
 
     @property
-    def kind(self) -> str:
-        """Name for reports."""
+    def walk(self) -> RandomWalk | None:
+        """The auxiliary variable that it depends on."""
 
-    def factors(self, index: int, config: FusionConfig) -> list[Any]:
-        """The factors on X(index), V(index)."""
+    @property
+    def spacing(self) -> float:
+        """Least interval to others of its kind in the graph, s; fixes are all taken."""
+
+    def correlation_time(self, config: FusionConfig) -> float:
+        """Of the errors of successive measurements of this kind, s; 0 where they are independent."""
+
+    def with_rate(self, angular_velocity: Array) -> Measurement:
+        """This measurement with the IMU's angular velocity (3,) at its stamp, rad/s, if it needs that."""
+
+    def placed(self, belief: Belief) -> Measurement:
+        """This measurement with what it takes from the prediction at its stamp, if anything."""
+
+    def factors(self, keys: StateKeys, config: FusionConfig) -> list[Any]:
+        """The factors on a state."""
 
     def innovation(self, belief: Belief) -> tuple[Array, Array]:
-        """Difference to a belief at the same stamp, and its covariance."""
+        """Difference to a belief at the same stamp that knows the auxiliary variable, and its covariance."""
 
     def moved(self, before: Belief, after: Belief) -> Measurement:
         """This measurement as it would be at another stamp, by the predicted motion."""
@@ -108,15 +119,32 @@ class PoseFix:
         covariance: (6, 6) GTSAM order.
     """
 
+    kind: ClassVar[str] = "pose"
+    is_fix: ClassVar[bool] = True
+    may_insist: ClassVar[bool] = False
+    walk: ClassVar[RandomWalk | None] = None
+    spacing: ClassVar[float] = 0.0
+
     stamp: float
     pose: Any
     covariance: Array
-    kind: str = "pose"
 
-    def factors(self, index: int, config: FusionConfig) -> list[Any]:
-        """A prior on X."""
+    def correlation_time(self, config: FusionConfig) -> float:
+        """As configured."""
+        return config.fix_correlation_time
+
+    def with_rate(self, angular_velocity: Array) -> PoseFix:
+        """The angular velocity is not needed."""
+        return self
+
+    def placed(self, belief: Belief) -> PoseFix:
+        """Nothing is to be taken from the prediction."""
+        return self
+
+    def factors(self, keys: StateKeys, config: FusionConfig) -> list[Any]:
+        """A prior on the pose."""
         model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config)
-        return [gtsam.PriorFactorPose3(X(index), self.pose, model)]
+        return [gtsam.PriorFactorPose3(keys.pose, self.pose, model)]
 
     def innovation(self, belief: Belief) -> tuple[Array, Array]:
         """(6,) rotation and position in the body frame."""
@@ -149,6 +177,12 @@ class GpsFix:
         angular_velocity: (3,) of the body at the stamp, rad/s: what the lever arm adds to the velocity.
     """
 
+    kind: ClassVar[str] = "gps"
+    is_fix: ClassVar[bool] = True
+    may_insist: ClassVar[bool] = False
+    walk: ClassVar[RandomWalk | None] = None
+    spacing: ClassVar[float] = 0.0
+
     stamp: float
     position: Array
     covariance: Array
@@ -156,15 +190,29 @@ class GpsFix:
     velocity_covariance: Array
     lever_arm: Array
     angular_velocity: Array
-    kind: str = "gps"
 
-    def factors(self, index: int, config: FusionConfig) -> list[Any]:
-        """A position factor on X; a velocity factor on V where a velocity was given."""
+    def correlation_time(self, config: FusionConfig) -> float:
+        """As configured."""
+        return config.gps_correlation_time
+
+    def with_rate(self, angular_velocity: Array) -> GpsFix:
+        """A velocity at a lever arm needs the angular velocity."""
+        return replace(self, angular_velocity=angular_velocity)
+
+    def placed(self, belief: Belief) -> GpsFix:
+        """The velocity brought from the antenna to `base_link` by the predicted attitude."""
+        if self.velocity is None or not self.lever_arm.any():
+            return self
+        swing = belief.nav.attitude().matrix() @ np.cross(self.angular_velocity, self.lever_arm)
+        return replace(self, velocity=self.velocity - swing)
+
+    def factors(self, keys: StateKeys, config: FusionConfig) -> list[Any]:
+        """A factor on the position; one on the velocity where that was given."""
         model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config)
-        factors: list[Any] = [gtsam.GPSFactorArm(X(index), self.position, self.lever_arm, model)]
+        factors: list[Any] = [gtsam.GPSFactorArm(keys.pose, self.position, self.lever_arm, model)]
         if self.velocity is not None:
             model = robust(gtsam.noiseModel.Gaussian.Covariance(self.velocity_covariance), config)
-            factors.append(gtsam.PriorFactorVector(V(index), self.velocity, model))
+            factors.append(gtsam.PriorFactorVector(keys.velocity, self.velocity, model))
         return factors
 
     def innovation(self, belief: Belief) -> tuple[Array, Array]:
@@ -175,20 +223,13 @@ class GpsFix:
         jacobian[:3, :3] = -R @ np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
         jacobian[:3, 3:6] = R
         jacobian[3:, 6:9] = R
-        covariance = jacobian @ belief.covariance @ jacobian.T
+        covariance = jacobian @ belief.covariance[:15, :15] @ jacobian.T
         covariance[:3, :3] += self.covariance
         error = self.position - belief.nav.position() - R @ self.lever_arm
         if self.velocity is None:
             return error, covariance[:3, :3]
         covariance[3:, 3:] += self.velocity_covariance
         return np.concatenate([error, self.velocity - belief.nav.velocity()]), covariance
-
-    def at_base(self, R_map_base: Array) -> GpsFix:
-        """The velocity brought from the antenna to `base_link`."""
-        if self.velocity is None or not self.lever_arm.any():
-            return self
-        swing = R_map_base @ np.cross(self.angular_velocity, self.lever_arm)
-        return replace(self, velocity=self.velocity - swing)
 
     def moved(self, before: Belief, after: Belief) -> GpsFix:
         """Moved with the antenna, by the predicted motion."""

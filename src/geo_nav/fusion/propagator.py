@@ -86,7 +86,7 @@ class Propagator:
         if self._covariance is None:
             _, jacobian = predict(self._base.nav, self._base.bias, self._pim)
             noise = self._pim.residualCovariance()[:9, :9]
-            self._covariance = jacobian @ self._base.covariance @ jacobian.T + noise
+            self._covariance = jacobian @ self._base.covariance[:15, :15] @ jacobian.T + noise
         return self._covariance
 
     def belief(self) -> Belief:

@@ -20,7 +20,7 @@ from geo_nav.fusion.belief import Belief, pose3, predict
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.imu_buffer import ImuSegment
 from geo_nav.fusion.imu_model import ImuModel
-from geo_nav.fusion.measurements import robust
+from geo_nav.fusion.loss import robust
 from geo_nav.geodesy import Pose, covariance_gtsam_from_ros
 
 Array = npt.NDArray[np.float64]
@@ -69,7 +69,7 @@ class RelativePose:
         predicted = reference.nav.pose().between(nav.pose())
         jacobian = transition[:6].copy()
         jacobian[:, :6] -= predicted.inverse().AdjointMap()
-        covariance = jacobian @ reference.covariance @ jacobian.T + noise[:6, :6] + self.covariance
+        covariance = jacobian @ reference.covariance[:15, :15] @ jacobian.T + noise[:6, :6] + self.covariance
         return predicted.localCoordinates(self.motion), 0.5 * (covariance + covariance.T)
 
     def inflated(self, factor: float) -> RelativePose:

@@ -4,8 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from geo_nav.fusion.belief import Belief
 from geo_nav.fusion.config import FusionConfig
+from geo_nav.fusion.tally import KindCount
 from geo_nav.fusion.types import NavigationState
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """An auxiliary variable as it is known now.
+
+    Attributes:
+        value: of it, in its unit.
+        sigma: 1 sigma of that.
+        observable: whether the measurements have told more of it than was known at the start: half the sigma or less.
+    """
+
+    value: float
+    sigma: float
+    observable: bool
 
 
 @dataclass(frozen=True)
@@ -29,6 +48,8 @@ class StatusReport:
         imu_samples_refused: not finite, saturated, out of order or duplicate.
         graph_rebuilds: after an exception of the solver.
         update_milliseconds: median of the last graph updates.
+        measurements: what has become of the measurements, by kind.
+        calibrations: the auxiliary variables that are being estimated, by name; those held fixed are not here.
     """
 
     stamp: float
@@ -47,6 +68,19 @@ class StatusReport:
     imu_samples_refused: int
     graph_rebuilds: int
     update_milliseconds: float
+    measurements: dict[str, KindCount]
+    calibrations: dict[str, Calibration]
+
+
+def calibrations(belief: Belief | None) -> dict[str, Calibration]:
+    """The auxiliary variables of the last solution, by name."""
+    if belief is None:
+        return {}
+    sigmas = np.sqrt(np.diag(belief.covariance)[15:])
+    return {
+        walk.name: Calibration(float(value), float(sigma), bool(sigma <= 0.5 * walk.sigma))
+        for walk, value, sigma in zip(belief.walks, belief.values, sigmas, strict=True)
+    }
 
 
 def classify(

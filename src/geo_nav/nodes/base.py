@@ -73,7 +73,7 @@ class GeoNavNode(LifecycleNode):
         """The node's parameters, declared from and checked by a room's configuration.
 
         Args:
-            kind: the configuration; each field becomes a parameter.
+            kind: the configuration; each field becomes a parameter, those of a nested one below its name.
             group: prefix of the parameters' names (``matching`` → ``matching.ratio``).
 
         Raises:
@@ -83,6 +83,9 @@ class GeoNavNode(LifecycleNode):
         for name, field in kind.model_fields.items():
             descriptor = ParameterDescriptor(description=field.description or "", dynamic_typing=True)
             parameter = f"{group}.{name}" if group else name
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                values[name] = self.read_config(field.annotation, parameter)
+                continue
             if not self.has_parameter(parameter):
                 default = field.get_default(call_default_factory=True)
                 default = list(default) if isinstance(default, tuple) else default

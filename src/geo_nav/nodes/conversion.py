@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Point, Transform, TransformStamped
 from geometry_msgs.msg import Pose as PoseMessage
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import CameraInfo, Image, Imu, NavSatFix, NavSatStatus
+from sensor_msgs.msg import CameraInfo, FluidPressure, Image, Imu, NavSatFix, NavSatStatus
 
 from geo_nav import GeoNavError
-from geo_nav.fusion import ImuSample, NavState
+from geo_nav.fusion import ImuSample, NavState, StatusReport
 from geo_nav.geodesy import LocalFrame, Pose
 from geo_nav.registration import AbsolutePose, TiePoints
 from geo_nav.registration.tracking import TrackedFrame
@@ -185,6 +186,26 @@ def attitude_from_message(message: Imu) -> tuple[Array, Array] | None:
     return Pose.from_quaternion(quaternion, np.zeros(3)).rotation, covariance
 
 
+def yaw_and_sigma(message: Imu) -> tuple[float, float | None]:
+    """Yaw (REP-103, rad) of a message whose orientation is a heading, and its sigma; None where that is not given.
+
+    Raises:
+        MessageError: ``orientation_covariance[0] = -1``: there is none.
+        GeodesyError: the quaternion is not a rotation.
+    """
+    variance = float(message.orientation_covariance[8])
+    if message.orientation_covariance[0] < 0:
+        raise MessageError("a heading message without orientation")
+    R = pose_from_message(PoseMessage(orientation=message.orientation)).rotation
+    return float(np.arctan2(R[1, 0], R[0, 0])), float(np.sqrt(variance)) if variance > 0.0 else None
+
+
+def altitude_sigma(message: FluidPressure) -> float | None:
+    """1 sigma (m) of the altitude by a pressure message's variance; None where that is 0, unknown."""
+    density_gravity = 12.0  # Pa/m near the ground; a sigma needs no better
+    return float(np.sqrt(message.variance)) / density_gravity if message.variance > 0.0 else None
+
+
 def gps_from_message(message: NavSatFix, frame: LocalFrame) -> tuple[Array, Array] | None:
     """(position (3,) in `map`, covariance (3, 3)) of a GPS message, None where it has no fix.
 
@@ -212,6 +233,32 @@ def nav_sat_fix_message(state: NavState, frame: LocalFrame, frame_id: str) -> Na
     message.position_covariance = state.pose_covariance[:3, :3].ravel().tolist()
     message.position_covariance_type = NavSatFix.COVARIANCE_TYPE_KNOWN
     return message
+
+
+def diagnostics_message(status: StatusReport, name: str) -> DiagnosticArray:
+    """What became of the measurements by kind, and what is being calibrated → message.
+
+    Args:
+        status: of fusion.
+        name: of the node.
+    """
+    message = DiagnosticArray()
+    message.header.stamp = ros_time(0.0 if np.isnan(status.stamp) else status.stamp)
+    for kind, count in status.measurements.items():
+        level = DiagnosticStatus.OK if count.used >= count.refused else DiagnosticStatus.WARN
+        values = {"used": count.used, "refused": count.refused, "last refusal": count.last_refusal}
+        message.status.append(_diagnostic(level, f"{name}: {kind}", f"{count.used} used", values))
+    for variable, known in status.calibrations.items():
+        level = DiagnosticStatus.OK if known.observable else DiagnosticStatus.WARN
+        text = "calibrated" if known.observable else "not observable so far"
+        values = {"value": known.value, "sigma": known.sigma}
+        message.status.append(_diagnostic(level, f"{name}: {variable}", text, values))
+    return message
+
+
+def _diagnostic(level: Any, name: str, text: str, values: dict[str, Any]) -> DiagnosticStatus:
+    pairs = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+    return DiagnosticStatus(level=level, name=name, message=text, values=pairs)
 
 
 def fill_odometry(message: Odometry, state: NavState) -> Odometry:

@@ -1,16 +1,18 @@
-"""Node `fusion`: IMU, absolute poses, tracked frames and GPS in; odometry, transforms, a fix and a status out."""
+"""Node `fusion`: IMU, absolute poses, tracked frames, GPS and further sensors in; odometry and status out."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import time
 from pathlib import Path
 
+from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import Imu, NavSatFix
+from sensor_msgs.msg import FluidPressure, Imu, MagneticField, NavSatFix
 from tf2_msgs.msg import TFMessage
 
 from geo_nav import GeoNavError
@@ -58,6 +60,7 @@ class FusionNode(GeoNavNode):
         self._fix_publisher = self.create_lifecycle_publisher(NavSatFix, "fix", reliable(10))
         self._status_publisher = self.create_lifecycle_publisher(NavigationStatus, "status", reliable(10))
         self._tf_publisher = self.create_lifecycle_publisher(TFMessage, "/tf", reliable(100))
+        self._diagnostics_publisher = self.create_lifecycle_publisher(DiagnosticArray, "/diagnostics", reliable(10))
         self._odometry = Odometry(child_frame_id=self._base_frame)
         self._odometry.header.frame_id = self._map_frame
         if mounting is not None:
@@ -72,6 +75,10 @@ class FusionNode(GeoNavNode):
         self.subscribe(NavSatFix, "gps", self._on_gps, sensor(10))
         self.subscribe(AbsolutePose, "absolute_pose", self._on_absolute_pose, reliable(10))
         self.subscribe(TiePoints, "tie_points", self._on_tie_points, reliable(10))
+        self.subscribe(FluidPressure, "pressure", self._on_pressure, sensor(50))
+        self.subscribe(Imu, "heading", self._on_heading, sensor(10))
+        self.subscribe(MagneticField, "magnetic_field", self._on_magnetic_field, sensor(50))
+        self.subscribe(Odometry, "wheel_odometry", self._on_wheel_odometry, sensor(50))
         self.create_timer(_STATUS_PERIOD, self.guarded(self._publish_status, "status"))
         self.create_timer(0.1, self.guarded(self._begin, "start"))
 
@@ -165,6 +172,33 @@ class FusionNode(GeoNavNode):
         self._check_frames("tie points", message.point_frame_id, message.header.frame_id)
         self._fusion.add_relative_pose(*motion)
 
+    def _on_pressure(self, message: FluidPressure) -> None:
+        if self._fusion is not None:
+            sigma = conversion.altitude_sigma(message)
+            self._fusion.add_pressure(conversion.seconds(message.header.stamp), message.fluid_pressure, sigma)
+
+    def _on_heading(self, message: Imu) -> None:
+        """Takes the yaw of a dual antenna, as the drivers of GNSS receivers publish it."""
+        if self._fusion is not None:
+            self._fusion.add_heading(conversion.seconds(message.header.stamp), *conversion.yaw_and_sigma(message))
+
+    def _on_magnetic_field(self, message: MagneticField) -> None:
+        if self._fusion is not None:
+            field = message.magnetic_field
+            self._fusion.add_magnetic_field(conversion.seconds(message.header.stamp), [field.x, field.y, field.z])
+
+    def _on_wheel_odometry(self, message: Odometry) -> None:
+        if self._fusion is None:
+            return
+        if message.child_frame_id != self._base_frame:
+            raise GeoNavError(f"wheel odometry of {message.child_frame_id}; this graph takes {self._base_frame}")
+        variance = float(message.twist.covariance[0])
+        self._fusion.add_wheel_speed(
+            conversion.seconds(message.header.stamp),
+            message.twist.twist.linear.x,
+            math.sqrt(variance) if variance > 0.0 else None,
+        )
+
     def _check_frames(self, what: str, map_frame: str, camera_frame: str) -> None:
         if (map_frame, camera_frame) != (self._map_frame, self._camera_frame):
             raise GeoNavError(
@@ -217,6 +251,7 @@ class FusionNode(GeoNavNode):
             message.reason = "waiting for the site and the camera's mounting"
         else:
             status = self._fusion.status()
+            self._diagnostics_publisher.publish(conversion.diagnostics_message(status, self.get_name()))
             message.state, message.reason = int(status.state), status.reason
             for name in (
                 "seconds_since_fix", "horizontal_sigma", "vertical_sigma", "heading_sigma", "update_milliseconds",

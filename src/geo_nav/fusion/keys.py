@@ -1,0 +1,29 @@
+"""The keys that a measurement's factors hang on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gtsam.symbol_shorthand import B, V, X
+
+
+@dataclass(frozen=True)
+class StateKeys:
+    """Keys of one state.
+
+    Attributes:
+        pose: of `base_link` in `map`, ``gtsam.Pose3``.
+        velocity: in `map`, m/s.
+        bias: ``gtsam.imuBias.ConstantBias``.
+        auxiliary: of the measurement's auxiliary variable; None where it has none that is estimated.
+    """
+
+    pose: int
+    velocity: int
+    bias: int
+    auxiliary: int | None = None
+
+    @classmethod
+    def of(cls, index: int, auxiliary: int | None = None) -> StateKeys:
+        """The keys of the state with this index."""
+        return cls(X(index), V(index), B(index), auxiliary)
