@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from fusion_helpers import CONFIG, FRAME, World
 from scipy.spatial.transform import Rotation
 
+from fusion_helpers import CONFIG, FRAME, World
 from geo_nav.evaluation.inertial.record import Attitudes, Fixes, Imu, Record
 
 SIGMAS = np.array([0.8, 0.8, 1.2])

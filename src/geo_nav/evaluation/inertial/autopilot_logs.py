@@ -77,8 +77,8 @@ def quad(archive: Path) -> Record:
 
 
 def quads(folder: Path) -> list[Path]:
-    """The archives that there are."""
-    return [folder / name for name in _QUAD_FILES if (folder / name).is_file()]
+    """Where the archives lie, if they are there."""
+    return [folder / name for name in _QUAD_FILES]
 
 
 def _record(name: str, imu: Array, gps: Array, angles: Array, notes: tuple[str, ...]) -> Record:
