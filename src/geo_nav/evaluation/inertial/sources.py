@@ -49,18 +49,16 @@ def log_sets(names: Sequence[str], data: Path) -> tuple[list[LogSet], list[str]]
         EvaluationError: there is no set of a name.
     """
     logs, rtk = data / "flight_logs", data / "p4rtk"
+    cut = tuple(partial(p4rtk.cut_flight, rtk, *which) for which in p4rtk.cut_flights(rtk))
+    raw = tuple(partial(p4rtk.raw_flight, path) for path in p4rtk.raw_flights(rtk))
     known = [
         LogSet("plane", "ArduPlane, aerobatic", (partial(autopilot_logs.plane, logs),) if logs.is_dir() else ()),
         *(
             LogSet(path.stem, "quad", (partial(autopilot_logs.quad, path),) if path.is_file() else ())
             for path in autopilot_logs.quads(logs)
         ),
-        LogSet(
-            "p4rtk",
-            "P4-RTK, flights of 18 to 55 s",
-            tuple(partial(p4rtk.cut_flight, rtk, *which) for which in p4rtk.cut_flights(rtk)),
-        ),
-        LogSet("p4rtk_raw", "P4-RTK, continuous", tuple(partial(p4rtk.raw_flight, p) for p in p4rtk.raw_flights(rtk))),
+        LogSet("p4rtk", "P4-RTK, flights of 18 to 55 s", cut),
+        LogSet("p4rtk_raw", "P4-RTK, continuous", raw),
         LogSet("kitti", "KITTI drive", (partial(kitti.drive, kitti.folder()),)),
     ]
     unknown = [name for name in names if name not in {s.name for s in known}]
