@@ -111,7 +111,9 @@ def fusion(
     with progress_bar(quiet) as bar:
         task = bar.add_task("", total=None)
         results = run_fusion_bench(
-            options, lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+            options,
+            write_fusion_report,
+            lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
         )
         page = write_fusion_report(results)
     for line in results.skipped:

@@ -66,11 +66,16 @@ class FusionBenchResults:
     pictures: list[tuple[str, str]] = field(default_factory=list)
 
 
-def run_fusion_bench(options: FusionBenchOptions, progress: Progress = lambda *_: None) -> FusionBenchResults:
+def run_fusion_bench(
+    options: FusionBenchOptions,
+    keep: Callable[[FusionBenchResults], object] = lambda _: None,
+    progress: Progress = lambda *_: None,
+) -> FusionBenchResults:
     """Every set at every interval with every estimator; a picture of each set's first log at each interval.
 
     Args:
         options: of the run.
+        keep: called with what there is after every set, so that an interrupted run loses one set at most.
         progress: called with what is being done, how much is done, and of how much.
 
     Raises:
@@ -102,6 +107,7 @@ def run_fusion_bench(options: FusionBenchOptions, progress: Progress = lambda *_
             if found:
                 results.rows.append(row(log_set.name, interval, found))
                 _picture(found[0], log_set.name, results)
+        keep(results)
     return results
 
 
