@@ -202,8 +202,8 @@ def test_clock_mounting_and_scale_are_found(offset, yaw, scale):
     mount = Rotation.from_euler("ZYX", [yaw, 2.0, -3.0], degrees=True)
     imu = Imu(
         stamps - offset,
-        mount.inv().apply(force) / scale + rng.normal(0.0, 3.0, force.shape),
-        mount.inv().apply(rate) + rng.normal(0.0, 0.1, rate.shape) + [0.01, -0.02, 0.005],
+        mount.inv().apply(force) / scale + rng.normal(0.0, 1.0, force.shape),
+        mount.inv().apply(rate) + rng.normal(0.0, 0.05, rate.shape) + [0.01, -0.02, 0.005],
     )
     edges = np.arange(2.0, 38.0, 0.1)
     found = estimate_mounting(imu, Attitudes(edges, swaying(edges)), 9.81, search=1.5)
