@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+from pathlib import Path
+
 import numpy as np
+import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from fusion_helpers import CONFIG, FRAME, World
@@ -33,3 +37,37 @@ def simulated_record(seed: int = 0, duration: float = 90.0, rate: float = 100.0,
         config=CONFIG.model_copy(update={"gps_correlation_time": 0.0}),
         start_seconds=10.0,
     )
+
+
+def write_plane_log(record: Record, folder: Path) -> None:
+    """The record as the ArduPlane's files have it: forward-right-down, degrees, GPS 0.32 s late."""
+    folder.mkdir(parents=True)
+    imu, fixes, flip = record.imu, record.fixes, np.array([1.0, -1.0, -1.0])
+    _write(
+        folder / "TestLog2_imu.csv.gz",
+        "t,gx,gy,gz,ax,ay,az",
+        np.column_stack([imu.stamps, imu.angular_velocity * flip, imu.acceleration * flip]),
+    )
+    # ENU ← FLU to NED ← FRD, then heading, pitch, roll.
+    ned = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
+    rotations = Rotation.from_matrix(ned @ record.attitudes.rotations.as_matrix() @ np.diag(flip))
+    angles = rotations.as_euler("ZYX", degrees=True)[:, ::-1]
+    _write(
+        folder / "TestLog2_att.csv.gz",
+        "t,roll,pitch,yaw",
+        np.column_stack([record.attitudes.stamps, angles]),
+    )
+    assert fixes.velocities is not None
+    latitude, longitude, height = record.frame.to_geodetic(fixes.positions)
+    east, north, up = fixes.velocities.T
+    course = np.degrees(np.arctan2(east, north)) % 360.0
+    _write(
+        folder / "TestLog2_gps.csv.gz",
+        "t,lat,lon,alt,speed,course,vd",
+        np.column_stack([fixes.stamps + 0.32, latitude, longitude, height, np.hypot(east, north), course, -up]),
+    )
+
+
+def _write(path: Path, header: str, table: npt.NDArray[np.float64]) -> None:
+    with gzip.open(path, "wt", encoding="utf-8") as file:
+        np.savetxt(file, table, delimiter=",", header=header, comments="", fmt="%.10f")
