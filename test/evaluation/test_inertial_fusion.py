@@ -173,7 +173,7 @@ def test_a_log_goes_from_its_files_to_the_tables_and_absent_ones_are_said(tmp_pa
     for line in (
         "not made: quad106: there are no logs",
         "not made: p4rtk: there are no logs",
-        "not made: plane: plane: too short for a fix every 20 s",
+        "not made: plane: 1 of 1 logs are too short for a fix every 20 s",
     ):
         assert line in result.output
     (plane,) = json.loads((output / "results.json").read_text())["rows"]

@@ -78,18 +78,27 @@ class Outcome:
     failures: dict[str, str]
 
 
+def _after(record: Record, start: Start) -> npt.NDArray[np.intp]:
+    """Indices of the fixes after the start and before the last sample of the IMU."""
+    stamps = record.fixes.stamps
+    return np.flatnonzero((stamps > start.belief.stamp) & (stamps < record.imu.stamps[-1]))
+
+
+def long_enough(record: Record, start: Start, interval: float) -> bool:
+    """Whether a log goes on for two intervals after the start."""
+    after = _after(record, start)
+    return len(after) >= 3 and bool(record.fixes.stamps[after[-1]] - start.belief.stamp >= 2.0 * interval)
+
+
 def plan(record: Record, start: Start, interval: float) -> Plan:
     """Fixes at least ``interval`` seconds after the one before, less half the spacing of the log's fixes.
-
-    The last scored fix lies before the last sample of the IMU.
 
     Raises:
         EvaluationError: the log is shorter than two intervals after the start.
     """
-    stamps = record.fixes.stamps
-    after = np.flatnonzero((stamps > start.belief.stamp) & (stamps < record.imu.stamps[-1]))
-    if len(after) < 3 or stamps[after[-1]] - start.belief.stamp < 2.0 * interval:
+    if not long_enough(record, start, interval):
         raise EvaluationError(f"{record.name}: too short for a fix every {interval:g} s")
+    stamps, after = record.fixes.stamps, _after(record, start)
     slack = float(np.median(np.diff(stamps))) / 2.0
     given, last = [], start.belief.stamp
     for index in after:
@@ -143,7 +152,7 @@ def run_record(record: Record, start: Start, interval: float, tick: Callable[[st
 def _causal(record: Record, start: Start, chosen: Plan, estimator: Estimator, guesses: dict[int, Any]) -> Track:
     imu, fixes = record.imu, record.fixes
     given, scored = set(chosen.given.tolist()), set(chosen.scored.tolist())
-    waiting = np.flatnonzero((fixes.stamps > start.belief.stamp) & (fixes.stamps < imu.stamps[-1]))
+    waiting = _after(record, start)
     positions, covariances, k = [], [], 0
     for sample in range(start.sample, len(imu.stamps)):
         estimator.imu(float(imu.stamps[sample]), imu.acceleration[sample], imu.angular_velocity[sample])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 from geo_nav.evaluation.errors import EvaluationError
 from geo_nav.evaluation.inertial.estimators import CAUSAL
 from geo_nav.evaluation.inertial.figures import write_figure
-from geo_nav.evaluation.inertial.protocol import Outcome, run_record
-from geo_nav.evaluation.inertial.record import default_noise
+from geo_nav.evaluation.inertial.protocol import Outcome, long_enough, run_record
+from geo_nav.evaluation.inertial.record import Record, default_noise
 from geo_nav.evaluation.inertial.scores import Row, row
 from geo_nav.evaluation.inertial.sources import LogSet, Reader, data_folder, log_sets
 from geo_nav.evaluation.inertial.start import find_start
@@ -83,44 +84,64 @@ def run_fusion_bench(
     """
     sets, absent = log_sets(options.sets, data_folder())
     results = FusionBenchResults(options, skipped=absent)
-    intervals = options.intervals[:1] if options.quick else options.intervals
+    if options.quick:
+        sets = [replace(s, readers=s.readers[:_QUICK_LOGS]) for s in sets]
     try:
         options.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EvaluationError(f"{options.output} cannot be made: {error.strerror}") from error
-    chosen = {s.name: s.readers[: _QUICK_LOGS if options.quick else None] for s in sets}
-    total, done = sum(len(r) for r in chosen.values()) * len(intervals) * (len(CAUSAL) + 1), 0
+    meter = _Meter(progress, sum(len(s.readers) for s in sets) * _steps(options))
     for log_set in sets:
-        outcomes: dict[float, list[Outcome]] = {interval: [] for interval in intervals}
-        for reader in chosen[log_set.name]:
-
-            def tick(name: str, which: LogSet = log_set) -> None:
-                nonlocal done
-                done += 1
-                progress(f"{which.name}: {name}", done, total)
-
-            before = done
-            for outcome in _log(reader, options, log_set.name, intervals, results, tick):
-                outcomes[outcome.interval].append(outcome)
-            done = before + len(intervals) * (len(CAUSAL) + 1)
-        for interval, found in outcomes.items():
-            if found:
-                results.rows.append(row(log_set.name, interval, found))
-                _picture(found[0], log_set.name, results)
+        _run_set(log_set, results, meter)
         keep(results)
     return results
 
 
-def _log(
-    reader: Reader,
-    options: FusionBenchOptions,
-    name: str,
-    intervals: tuple[float, ...],
-    results: FusionBenchResults,
-    tick: Callable[[str], None],
+@dataclass
+class _Meter:
+    """What is done, in estimators that have gone over a log."""
+
+    progress: Progress
+    total: int
+    done: int = 0
+
+    def step(self, what: str) -> None:
+        self.done += 1
+        self.progress(what, self.done, self.total)
+
+
+def _intervals(options: FusionBenchOptions) -> tuple[float, ...]:
+    return options.intervals[:1] if options.quick else options.intervals
+
+
+def _steps(options: FusionBenchOptions) -> int:
+    """Of a log."""
+    return len(_intervals(options)) * (len(CAUSAL) + 1)
+
+
+def _run_set(log_set: LogSet, results: FusionBenchResults, meter: _Meter) -> None:
+    """The rows and pictures of one set."""
+    outcomes: dict[float, list[Outcome]] = {interval: [] for interval in _intervals(results.options)}
+    short: Counter[float] = Counter()
+    for reader in log_set.readers:
+        due = meter.done + _steps(results.options)
+        for outcome in _run_log(reader, log_set.name, results, short, meter):
+            outcomes[outcome.interval].append(outcome)
+        meter.done = due
+    for interval, number in short.items():
+        logs = f"{number} of {len(log_set.readers)} logs"
+        results.skipped.append(f"{log_set.name}: {logs} are too short for a fix every {interval:g} s")
+    for interval, found in outcomes.items():
+        if found:
+            results.rows.append(row(log_set.name, interval, found))
+            _picture(found[0], log_set.name, results)
+
+
+def _run_log(
+    reader: Reader, name: str, results: FusionBenchResults, short: Counter[float], meter: _Meter
 ) -> list[Outcome]:
     """One log at all intervals; what cannot be used is said and passed over."""
-    outcomes = []
+    options, outcomes = results.options, []
     try:
         record = reader()
         if options.noise == "default":
@@ -129,18 +150,22 @@ def _log(
     except EvaluationError as error:
         results.skipped.append(f"{name}: {error}")
         return []
-    c = record.config
-    results.notes.setdefault(name, []).append(
-        f"{record.name}: {record.duration:.0f} s, {'; '.join(record.notes)}; "
-        f"noise {c.accelerometer_noise:.3g} m/s²/√Hz, "
-        f"{c.gyroscope_noise:.3g} rad/s/√Hz, walks {c.accelerometer_bias_walk:.2g}, {c.gyroscope_bias_walk:.2g}"
-    )
-    for interval in intervals:
-        try:
-            outcomes.append(run_record(record, start, interval, tick))
-        except EvaluationError as error:
-            results.skipped.append(f"{name}: {error}")
+    results.notes.setdefault(name, []).append(_note(record))
+    for interval in _intervals(options):
+        if long_enough(record, start, interval):
+            outcomes.append(run_record(record, start, interval, lambda what: meter.step(f"{name}: {what}")))
+        else:
+            short[interval] += 1
     return outcomes
+
+
+def _note(record: Record) -> str:
+    c = record.config
+    return (
+        f"{record.name}: {record.duration:.0f} s, {'; '.join(record.notes)}; "
+        f"noise {c.accelerometer_noise:.3g} m/s²/√Hz, {c.gyroscope_noise:.3g} rad/s/√Hz, "
+        f"walks {c.accelerometer_bias_walk:.2g}, {c.gyroscope_bias_walk:.2g}"
+    )
 
 
 def _picture(outcome: Outcome, name: str, results: FusionBenchResults) -> None:

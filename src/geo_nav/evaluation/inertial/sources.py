@@ -21,12 +21,10 @@ class LogSet:
 
     Attributes:
         name: of the set.
-        title: in words.
         readers: one for each log; reading may raise an ``EvaluationError``.
     """
 
     name: str
-    title: str
     readers: tuple[Reader, ...]
 
 
@@ -52,14 +50,14 @@ def log_sets(names: Sequence[str], data: Path) -> tuple[list[LogSet], list[str]]
     cut = tuple(partial(p4rtk.cut_flight, rtk, *which) for which in p4rtk.cut_flights(rtk))
     raw = tuple(partial(p4rtk.raw_flight, path) for path in p4rtk.raw_flights(rtk))
     known = [
-        LogSet("plane", "ArduPlane, aerobatic", (partial(autopilot_logs.plane, logs),) if logs.is_dir() else ()),
+        LogSet("plane", (partial(autopilot_logs.plane, logs),) if logs.is_dir() else ()),
         *(
-            LogSet(path.stem, "quad", (partial(autopilot_logs.quad, path),) if path.is_file() else ())
+            LogSet(path.stem, (partial(autopilot_logs.quad, path),) if path.is_file() else ())
             for path in autopilot_logs.quads(logs)
         ),
-        LogSet("p4rtk", "P4-RTK, flights of 18 to 55 s", cut),
-        LogSet("p4rtk_raw", "P4-RTK, continuous", raw),
-        LogSet("kitti", "KITTI drive", (partial(kitti.drive, kitti.folder()),)),
+        LogSet("p4rtk", cut),
+        LogSet("p4rtk_raw", raw),
+        LogSet("kitti", (partial(kitti.drive, kitti.folder()),)),
     ]
     unknown = [name for name in names if name not in {s.name for s in known}]
     if unknown:
