@@ -81,5 +81,45 @@ def registration(
     typer.echo(f"{page.parent / 'results.md'}, {page}")
 
 
+@app.command()
+def fusion(
+    sets: Annotated[str, typer.Option(help="Sets of logs, separated by commas; all when empty.")] = "",
+    intervals: Annotated[str, typer.Option(help="Seconds between the fixes given, separated by commas.")] = "1,5,10,30",
+    noise: Annotated[
+        str, typer.Option(help="IMU noise: class (what is known of each IMU) or default (FusionConfig).")
+    ] = "class",
+    output: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("build/bench/fusion"),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Two logs a set and one interval: whether it runs, not how well.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
+) -> None:
+    """Fusion on real inertial logs: a fix every few seconds, those in between withheld and scored.
+
+    Beside it, from the same start and with the same fixes and noise: dead reckoning, gtsam's EKF and invariant EKF,
+    and the batch optimum over the whole log.
+    """
+    from geo_nav.commands.progress import progress_bar
+    from geo_nav.evaluation.inertial.report import write_fusion_report
+    from geo_nav.evaluation.inertial.run import FusionBenchOptions, run_fusion_bench
+
+    try:
+        seconds = tuple(float(text) for text in _names(intervals))
+    except ValueError as error:
+        raise typer.BadParameter(f"intervals are numbers of seconds, got '{intervals}'") from error
+    options = FusionBenchOptions(output, _names(sets), seconds, noise, quick)
+    with progress_bar(quiet) as bar:
+        task = bar.add_task("", total=None)
+        results = run_fusion_bench(
+            options,
+            write_fusion_report,
+            lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+        )
+        page = write_fusion_report(results)
+    for line in results.skipped:
+        typer.echo(f"not made: {line}", err=True)
+    typer.echo(f"{page}, {page.with_name('results.json')}")
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -1,0 +1,1 @@
+"""Fusion on real inertial logs: readers, protocol, estimators to compare with, scores."""
