@@ -19,6 +19,7 @@ from geo_nav.fusion import ImuSample
 from geo_nav.fusion.belief import graph_jacobian
 from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.imu_model import ImuModel
+from geo_nav.fusion.keys import StateKeys
 from geo_nav.fusion.measurements import GpsFix
 
 Array = npt.NDArray[np.float64]
@@ -58,7 +59,7 @@ def batch_positions(
         _add_imu(graph, values, record, start, stamps)
         for k, i in enumerate(indices, start=1):
             if i in used:
-                for factor in _fix(record, i, interval).factors(k, record.config):
+                for factor in _fix(record, i, interval).factors(StateKeys.of(k), record.config):
                     graph.add(factor)
         solved = _solved(graph, values)
         if graph.error(solved) < least:

@@ -59,7 +59,7 @@ def find_start(record: Record) -> Start:
     checkpoint = fusion.checkpoint()
     if checkpoint is None:
         raise EvaluationError(f"{record.name}: no start in {record.start_seconds:g} s: {fusion.status().reason}")
-    belief, _ = from_checkpoint(checkpoint, record.frame)
+    belief, _ = from_checkpoint(checkpoint, record.frame, ())
     return Start(checkpoint, belief, int(np.searchsorted(imu.stamps, belief.stamp)))
 
 
