@@ -62,15 +62,15 @@ def batch_positions(
                 for factor in _fix(record, i, interval).factors(StateKeys.of(k), record.config):
                     graph.add(factor)
         solved = _solved(graph, values)
-        if graph.error(solved) < least:
+        if solved is not None and graph.error(solved) < least:
             best, least = solved, graph.error(solved)
     if not math.isfinite(least):
         raise EvaluationError(f"{record.name}: the batch cannot be solved")
     return {i: best.atPose3(X(k)).translation() for k, i in enumerate(indices, start=1)}
 
 
-def _solved(graph: gtsam.NonlinearFactorGraph, values: gtsam.Values) -> gtsam.Values:
-    """The values as they are where GTSAM fails."""
+def _solved(graph: gtsam.NonlinearFactorGraph, values: gtsam.Values) -> gtsam.Values | None:
+    """None where GTSAM fails: what it started from is no optimum."""
     parameters = gtsam.LevenbergMarquardtParams()
     parameters.setLinearSolverType("MULTIFRONTAL_QR")  # Cholesky fails at the usual bias noise
     parameters.setMaxIterations(_ITERATIONS)
@@ -78,7 +78,7 @@ def _solved(graph: gtsam.NonlinearFactorGraph, values: gtsam.Values) -> gtsam.Va
     try:
         return gtsam.LevenbergMarquardtOptimizer(graph, values, parameters).optimize()
     except RuntimeError:
-        return values
+        return None
 
 
 def _prior(start: Start) -> tuple[gtsam.NonlinearFactorGraph, gtsam.Values]:

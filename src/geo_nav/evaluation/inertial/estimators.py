@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -101,7 +102,7 @@ class Ours:
         return self._state
 
 
-class _Sampled:
+class _Sampled(ABC):
     """Hands an IMU to a filter that takes one measurement an interval: the mean of the samples at its ends, less the
     bias of the start; up to a fix between two samples the first of them.
     """
@@ -124,8 +125,8 @@ class _Sampled:
             self._predict(*self._last, stamp - self._stamp)
             self._stamp = stamp
 
-    def _predict(self, force: Array, rate: Array, dt: float) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _predict(self, force: Array, rate: Array, dt: float) -> None: ...
 
 
 class GtsamEkf(_Sampled):
