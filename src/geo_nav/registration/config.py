@@ -65,7 +65,12 @@ class RegistrationConfig(BaseModel):
     )
 
     keypoint_variance_factor: float = Field(
-        2.5, description="widens the variance that the residuals of keypoints tell, no unit", ge=1
+        2.0, description="widens the variance that the residuals of keypoints tell, no unit", ge=1
+    )
+    keypoint_shared_variance: float = Field(
+        0.2,
+        description="variance of the error that all keypoints of a picture share, in units of the residuals' variance",
+        ge=0,
     )
     window_variance_factor: float = Field(
         1.5, description="widens the variance that the residuals of windows tell, no unit", ge=1
@@ -81,7 +86,7 @@ class RegistrationConfig(BaseModel):
     min_coverage: float = Field(0.1, description="least share of the frame that shows the site model", ge=0, le=1)
     min_matches: int = Field(12, description="least number of matches, count", ge=4)
     min_inliers: int = Field(10, description="least number of inliers, count", ge=4)
-    min_inlier_ratio: float = Field(0.05, description="least share of inliers among the matches", ge=0, le=1)
+    min_inlier_ratio: float = Field(0.25, description="least share of inliers among the matches", ge=0, le=1)
     min_sharpness: float = Field(
         0.125,
         description="least mean curvature of the loss over the matches near the pose: 1 where all agree exactly, 0 "

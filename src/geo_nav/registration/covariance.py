@@ -42,10 +42,10 @@ def resection_covariance(
     within a cell of the picture widen the covariance (cluster-robust "sandwich" estimate, Liang and Zeger 1986),
     averaged over the six directions because single directions are noisy at this many cells.
 
-    What no residual can show comes on top: an error of the site model that is alike over most of the view, and for
-    windows one of the matching. Another sun lights the other side of every crown and throws every shadow elsewhere,
-    so that all windows shift alike; how much such edges move is told by how much they scatter. It is a random field
-    over the ground with the residuals' variance, alike over the extent of the view.
+    What no residual can show comes on top: an error of the site model that is alike over most of the view, and one
+    of the matching. Another sun lights the other side of every crown and throws every shadow elsewhere, so that all
+    windows shift alike, and keypoints a little; how much such edges move is told by how much they scatter. It is a
+    random field over the ground with a variance in units of the residuals', alike over the extent of the view.
 
     Args:
         camera: pinhole.
@@ -57,7 +57,7 @@ def resection_covariance(
         least_pixel_sigma: floor of the residuals' sigma, pixels: so few inliers may agree too well.
         support: width of the windows that were matched, pixels; those that overlap count as one (0: keypoints).
         factor: widens the variance that the residuals tell.
-        shared: variance of the windows' shared error, in units of the residuals' variance.
+        shared: variance of the error that all matches share, in units of the residuals' variance.
 
     Returns:
         (6, 6) of the matching and (6, 6) of the site model, whose sum is the pose's, ROS order, m and rad; None where
@@ -93,7 +93,7 @@ def resection_covariance(
     design_effect *= clusters / max(1.0, clusters - 6.0)
     scale = variance / curvature**2 * factor * max(overlap, design_effect)
     covariance = unit[:, None] * inverse * unit * scale
-    if support > 0.0 and shared > 0.0:
+    if shared > 0.0:
         covariance = covariance + shared * _shared(camera, T_map_camera, points, residuals, threshold)
     return 0.5 * (covariance + covariance.T), propagated(camera, T_map_camera, points, site_error)
 

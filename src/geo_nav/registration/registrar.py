@@ -318,6 +318,7 @@ class Registrar:
         if verdict is not None or found.resection is None:
             return _refused(verdict or (Status.FEW_INLIERS, "no pose"), found)
         solved = found.resection
+        windows = found.support > 0.0
         parts = resection_covariance(
             frame.camera,
             solved.T_map_camera,
@@ -326,8 +327,8 @@ class Registrar:
             found.threshold,
             self._site_error,
             support=found.support,
-            factor=config.window_variance_factor if found.support > 0.0 else config.keypoint_variance_factor,
-            shared=config.window_shared_variance,
+            factor=config.window_variance_factor if windows else config.keypoint_variance_factor,
+            shared=config.window_shared_variance if windows else config.keypoint_shared_variance,
         )
         if parts is None:
             return _refused((Status.ILL_CONDITIONED, "the inliers leave a direction of the pose open"), found)
