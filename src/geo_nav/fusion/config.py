@@ -56,10 +56,20 @@ class FusionConfig(BaseModel):
     gate_probability: float = Field(
         0.999, description="share of honest fixes that the chi-square gate lets pass", gt=0.5, lt=1.0
     )
-    rival_fixes: int = Field(
-        8, description="refused fixes that must agree among themselves before the state is given up for them", ge=3
+    gate_margin: float = Field(
+        3.0,
+        description="a fix is refused when it is further off than so many times the gate's radius: predictions are "
+        "overconfident more often than fixes are wrong",
+        ge=1.0,
+        le=10.0,
     )
-    rival_seconds: float = Field(3.0, description="time that these fixes must span, s", gt=0)
+    rival_fixes: int = Field(
+        3, description="refused fixes that must agree among themselves before the state is given up for them", ge=3
+    )
+    rival_seconds: float = Field(
+        25.0, description="time that these fixes must span: longer than a burst of false ones lasts, s", gt=0
+    )
+    rival_seconds_lost: float = Field(3.0, description="the same for a state that is LOST, s", gt=0)
 
     start_fixes: int = Field(3, description="absolute poses that must agree for a start", ge=2)
     start_gps_fixes: int = Field(3, description="GPS fixes for a start (with an attitude)", ge=2)

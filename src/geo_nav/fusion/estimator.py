@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
 import numpy as np
-from scipy.stats import chi2
+import numpy.typing as npt
 
+from geo_nav.fusion.adaptation import widened
 from geo_nav.fusion.belief import Belief
 from geo_nav.fusion.bootstrap import Bootstrap, Start
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.errors import FusionError
+from geo_nav.fusion.gate import Gate, Verdicts
 from geo_nav.fusion.graph import GraphWindow
 from geo_nav.fusion.imu_buffer import ImuBuffer, ImuSegment
 from geo_nav.fusion.imu_model import ImuModel
@@ -22,12 +23,10 @@ from geo_nav.fusion.intake import FixOutcome, Intake
 from geo_nav.fusion.measurements import Attitude, Measurement, PoseFix
 from geo_nav.fusion.relative import RelativePose
 from geo_nav.fusion.sensors.standstill import StandstillDetector
-from geo_nav.fusion.spacing import Spacing
 from geo_nav.fusion.tally import Tally
 from geo_nav.fusion.track_gate import TrackGate
 
-_RIVALS_KEPT = 24
-"""Refused fixes that are remembered."""
+Array = npt.NDArray[np.float64]
 
 _BRIDGE_STEP = 0.02
 """Step of the constant-velocity bridge, s."""
@@ -71,14 +70,12 @@ class Estimator:
         self._bootstrap = Bootstrap(config, imu, model)
         self._window: GraphWindow | None = None
         self._candidates: list[Measurement] = []
-        self._rivals: deque[Measurement] = deque(maxlen=_RIVALS_KEPT)
+        self._gate = Gate(config, imu, model)
         self._lock = Lock()
         self._requested: tuple[Belief, float, str] | None = None
         self._counts = Counts()
         self._refusal = ""
-        self._used_stamps: dict[str, float] = {}
         self._tracks = TrackGate(config, imu, model)
-        self._spacing = Spacing(config.lag)
         self._standstill = StandstillDetector(config, imu, model)
         self.tally = Tally()
         self.anchor: Belief | None = None
@@ -86,7 +83,7 @@ class Estimator:
     def counts(self) -> Counts:
         """The counters now."""
         with self._lock:
-            return replace(self._counts, rivals=len(self._rivals))
+            return self._counts
 
     def _count(self, **changes: object) -> None:
         with self._lock:
@@ -118,10 +115,8 @@ class Estimator:
         self._window = None
         self.anchor = None
         self._candidates.clear()
-        self._rivals.clear()
-        self._used_stamps.clear()
+        self._gate.clear()
         self._tracks.clear()
-        self._spacing.clear()
         self._standstill.clear()
 
     def update(self) -> Result:
@@ -211,7 +206,7 @@ class Estimator:
             given = "no attitude" if attitude is None else "with attitude"
             self._count(waiting_for=f"waiting for fixes that agree: {have}, {given}{self._refusal}")
         if start is not None:
-            self._adopt(start, self._candidates, result, "started")
+            self._adopt(start, self._candidates, result)
 
     def _solve_start(
         self, fixes: Sequence[Measurement], attitude: Attitude | None, least: int, span: float
@@ -223,14 +218,14 @@ class Estimator:
         except Exception:  # GTSAM raises several kinds for a batch that cannot be solved; more fixes may help
             return None
 
-    def _adopt(self, start: Start, considered: list[Measurement], result: Result, how: str) -> None:
+    def _adopt(self, start: Start, considered: list[Measurement], result: Result) -> None:
         """Begin from a start, and say what became of the fixes that were looked at."""
         used = {id(m) for m in start.used}
         for m in considered:
             reason = "" if id(m) in used else "not used for the start: disagrees, or follows one too closely"
             result.fixes.append(FixOutcome(m.stamp, m.kind, id(m) in used, reason))
         self._count(used=self._counts.used + len(used))
-        self._begin(start.belief, start.belief.stamp, result, f"{how} from {len(used)} fixes")
+        self._begin(start.belief, start.belief.stamp, result, f"started from {len(used)} fixes")
 
     # ------------------------------------------------------------------ the running graph
 
@@ -243,9 +238,10 @@ class Estimator:
         result: Result,
     ) -> None:
         """Gate the measurements and the tracks, put them in, solve."""
-        used: list[Measurement] = []
+        verdicts = Verdicts()
+        used = verdicts.used
         try:
-            used = self._gated(window, measurements, result)
+            self._judge(window, measurements, verdicts, result)
             newest = max([window.states[-1].stamp, *(m.stamp for m in used), *(t.stamp for t in tracks)])
             motions, outcomes = self._tracks.judge(window, tracks, newest)
             result.fixes += outcomes
@@ -256,66 +252,28 @@ class Estimator:
             if used or motions or idle:
                 self._solve(window, used, idle, motions)
                 result.solved = True
+                self._fade(window, used, verdicts.excess)
             self._count(tracks_used=self._counts.tracks_used + len(motions))
         except Exception as error:  # whatever GTSAM raises: the window starts anew, the run goes on
             used = self._rebuild(used, error, result)
         fixes = [m for m in used if m.is_fix]
         if not fixes:
-            self._reconsider(result)
+            self._reconsider(newest_imu, result)
             return
-        self._rivals.clear()
+        self._gate.opposition.clear()
         last_fix = max([self._counts.last_fix, *(m.stamp for m in fixes)])
         self._count(used=self._counts.used + len(fixes), last_fix=last_fix)
 
-    def _gated(self, window: GraphWindow, measurements: list[Measurement], result: Result) -> list[Measurement]:
-        """The measurements that are due, not too old, and agree with the prediction by chi-square."""
-        newest = max([window.states[-1].stamp, *(m.stamp for m in measurements)])
-        oldest = max(window.states[0].stamp, newest - self._config.lag + self._config.min_state_spacing)
-        used = []
-        for m in measurements:
-            if m.stamp < oldest:
-                age = newest - m.stamp
-                result.fixes.append(FixOutcome(m.stamp, m.kind, False, f"too old: {age:.2f} s behind the window"))
-                self._count(too_old=self._counts.too_old + m.is_fix)
-                continue
-            if not m.is_fix and self._spacing.is_duplicate(m):
-                result.fixes.append(FixOutcome(m.stamp, m.kind, False, "duplicate: one of this stamp is in the graph"))
-                continue
-            if not m.is_fix and not self._spacing.is_due(m):
-                continue
-            belief = window.predict(m.stamp, m.walk)
-            error, covariance = m.placed(belief).innovation(belief)
-            distance = float(error @ np.linalg.solve(covariance, error))
-            limit = float(chi2.ppf(self._config.gate_probability, len(error)))
-            agrees = distance <= limit
-            if agrees:
-                self._spacing.agrees(m, self._config.rival_fixes)
-            else:
-                self._spacing.contradicts(m)
-            accepted = agrees or self._spacing.insists(m, self._config.rival_fixes, self._config.rival_seconds)
-            reason = "" if accepted else f"disagrees with the prediction: chi-square {distance:.1f} > {limit:.1f}"
-            result.fixes.append(FixOutcome(m.stamp, m.kind, accepted, reason, distance, len(error)))
-            if accepted:
-                used.append(m.inflated(self._correlation_factor(m)))
-                self._spacing.take(m)
-            elif m.is_fix:
-                self._rivals.append(m)
-                self._count(refused=self._counts.refused + 1)
-        return used
-
-    def _correlation_factor(self, measurement: Measurement) -> float:
-        """What a covariance grows by so that N measurements with exponentially correlated errors weigh as they should.
-
-        The mean of an AR(1) process with correlation ρ between samples has the variance of white noise times
-        (1 + ρ) / (1 - ρ) = coth(Δt / 2τ).
-        """
-        tau = measurement.correlation_time(self._config)
-        before = self._used_stamps.get(measurement.kind, -math.inf)
-        self._used_stamps[measurement.kind] = max(before, measurement.stamp)
-        if tau == 0.0:
-            return 1.0
-        interval = max(abs(measurement.stamp - before), self._config.min_state_spacing)
-        return 1.0 / math.tanh(interval / (2.0 * tau))
+    def _judge(self, window: GraphWindow, measurements: list[Measurement], verdicts: Verdicts, result: Result) -> None:
+        try:
+            self._gate.judge(window, measurements, verdicts)
+        finally:
+            result.fixes += verdicts.outcomes
+            self._count(
+                refused=self._counts.refused + verdicts.refused,
+                too_old=self._counts.too_old + verdicts.too_old,
+                rivals=self._gate.opposition.fixes,
+            )
 
     def _solve(
         self,
@@ -333,6 +291,13 @@ class Estimator:
         if not np.isfinite(anchor.nav.position()).all() or not np.isfinite(anchor.covariance).all():
             raise FusionError("the solution is not finite")
         self.anchor = anchor
+
+    def _fade(self, window: GraphWindow, used: list[Measurement], excess: float) -> None:
+        """Go on from the newest fix with a wider covariance where the fixes say that it was too narrow."""
+        if excess > 1.0:
+            belief = window.predict(max(m.stamp for m in used if m.is_fix))
+            self._window = GraphWindow(self._config, self._imu, self._model, widened(belief, excess, self._config))
+            self.anchor = self._window.newest()
 
     def _rebuild(self, fixes: list[Measurement], error: Exception, result: Result) -> list[Measurement]:
         """A new window from the last good state, with the fixes since; without them, should they be what fails.
@@ -374,24 +339,27 @@ class Estimator:
                 result.rebuilt += f"; with the fixes again {type(again).__name__}: {again}"
         return []
 
-    def _reconsider(self, result: Result) -> None:
-        """Give the state up for refused fixes, once enough of them agree among themselves and none was used since.
+    def _reconsider(self, newest_imu: float, result: Result) -> None:
+        """Give the state up for its rival, once enough fixes over enough time bear that out and none was used since.
 
         A burst of wrong fixes is shorter than ``rival_seconds``, scattered ones do not agree; a wrong state is
         contradicted by every fix for as long as it lives.
         """
-        c = self._config
-        rivals = list(self._rivals)
-        if len(rivals) < c.rival_fixes or rivals[-1].stamp - rivals[0].stamp < c.rival_seconds:
+        if self.anchor is None:
             return
-        span = self._imu.span
-        assert span is not None
-        rivals = [m for m in rivals if m.stamp >= span[0]]
-        attitude = None
-        if not any(isinstance(m, PoseFix) for m in rivals):
-            attitude = self._intake.attitude(rivals[0].stamp, span[1]) if rivals else None
-            if attitude is None:
-                return
-        start = self._solve_start(rivals, attitude, c.rival_fixes, c.rival_seconds)
-        if start is not None:
-            self._adopt(start, [], result, "state given up, started again")
+        horizontal = float(np.sqrt(np.linalg.eigvalsh(self.anchor.pose_covariance[:2, :2])[-1]))
+        lost_from = self._counts.last_fix + self._config.lost_after
+        succession = self._gate.opposition.successor(
+            newest_imu, -math.inf if horizontal > self._config.lost_sigma else lost_from
+        )
+        if succession is None:
+            return
+        rival, belief = succession
+        self._drop()
+        self._window, self.anchor = rival.window, belief
+        self._gate.overthrown()
+        self._count(used=self._counts.used + rival.hits, last_fix=rival.last, rivals=0)
+        result.solved = True
+        result.started = (
+            f"state given up for {rival.hits} fixes over {rival.last - rival.first:.0f} s that contradict it"
+        )

@@ -28,11 +28,16 @@ class ImuModel:
     Args:
         config: noise densities and bias walks.
         frame: the `map` frame; gravity follows the ellipsoid's normal at the vehicle, not at the datum.
+
+    Attributes:
+        noise_scale: factor of the noise densities and the bias walks of what is preintegrated from now on; see
+            :mod:`geo_nav.fusion.adaptation`.
     """
 
     def __init__(self, config: FusionConfig, frame: LocalFrame) -> None:
         self._config = config
         self._frame = frame
+        self.noise_scale = 1.0
         self._R_map_earth = frame.T_earth_map.rotation.T
         self._params = lru_cache(maxsize=64)(self._make_params)
 
@@ -49,15 +54,15 @@ class ImuModel:
         rate: Array = self._R_map_earth @ [0.0, 0.0, EARTH_RATE]
         return rate
 
-    def _make_params(self, cell: tuple[int, int, int], gap: bool) -> Any:
+    def _make_params(self, cell: tuple[int, int, int], gap: bool, scale: float) -> Any:
         c = self._config
         params = gtsam.PreintegrationCombinedParams(self.gravity(np.array(cell) * _CELL))
-        accelerometer = c.gap_acceleration_noise if gap else c.accelerometer_noise
-        gyroscope = c.gap_rotation_noise if gap else c.gyroscope_noise
+        accelerometer = c.gap_acceleration_noise if gap else scale * c.accelerometer_noise
+        gyroscope = c.gap_rotation_noise if gap else scale * c.gyroscope_noise
         params.setAccelerometerCovariance(np.eye(3) * accelerometer**2)
         params.setGyroscopeCovariance(np.eye(3) * gyroscope**2)
-        params.setBiasAccCovariance(np.eye(3) * c.accelerometer_bias_walk**2)
-        params.setBiasOmegaCovariance(np.eye(3) * c.gyroscope_bias_walk**2)
+        params.setBiasAccCovariance(np.eye(3) * (scale * c.accelerometer_bias_walk) ** 2)
+        params.setBiasOmegaCovariance(np.eye(3) * (scale * c.gyroscope_bias_walk) ** 2)
         # The error of integrating sampled data; small beside the noise, but it keeps the factor well conditioned.
         params.setIntegrationCovariance(np.eye(3) * 1e-8)
         if c.earth_rotation:
@@ -73,7 +78,7 @@ class ImuModel:
             gap: whether the samples bridge a gap and carry the gap's noise.
         """
         east, north, up = (int(x) for x in np.round(np.asarray(position) / _CELL))
-        return gtsam.PreintegratedCombinedMeasurements(self._params((east, north, up), gap), bias)
+        return gtsam.PreintegratedCombinedMeasurements(self._params((east, north, up), gap, self.noise_scale), bias)
 
     def preintegrate(self, segment: ImuSegment, bias: Any, position: Array) -> Any:
         """The preintegrated measurements of one segment."""

@@ -10,6 +10,11 @@ _EARLY = 1e-3
 """A measurement may come this much before it is due, s: sensors are not exactly even."""
 
 
+_INSISTENT = 8
+_INSISTENT_SECONDS = 3.0
+"""So many in a row over so long were refused before a kind insists."""
+
+
 @dataclass
 class _Streak:
     """Measurements of a kind that were refused: stamps of the first and the last, number, and agreeing ones since."""
@@ -46,7 +51,7 @@ class Spacing:
         least = measurement.spacing - _EARLY
         return all(abs(stamp - measurement.stamp) >= least for stamp in self._stamps.get(measurement.kind, []))
 
-    def agrees(self, measurement: Measurement, least: int) -> None:
+    def agrees(self, measurement: Measurement) -> None:
         """It has passed the gate. A kind that insists does so until so many in a row agree; a state that swings through
         what the sensor says would else be let go at every passage.
         """
@@ -54,7 +59,7 @@ class Spacing:
         if streak is None:
             return
         streak.agreed += 1
-        if streak.count < least or streak.agreed >= least:
+        if streak.count < _INSISTENT or streak.agreed >= _INSISTENT:
             del self._refused[measurement.kind]
 
     def contradicts(self, measurement: Measurement) -> None:
@@ -64,12 +69,12 @@ class Spacing:
         streak.first, streak.last = min(streak.first, t), max(streak.last, t)
         streak.count, streak.agreed = streak.count + 1, 0
 
-    def insists(self, measurement: Measurement, least: int, seconds: float) -> bool:
+    def insists(self, measurement: Measurement) -> bool:
         """Whether so many of its kind, over so long, were refused since one has agreed."""
         streak = self._refused.get(measurement.kind)
         if streak is None or not measurement.may_insist:
             return False
-        return streak.count >= least and streak.last - streak.first >= seconds
+        return streak.count >= _INSISTENT and streak.last - streak.first >= _INSISTENT_SECONDS
 
     def take(self, measurement: Measurement) -> None:
         """It goes into the graph."""

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from geo_nav.fusion.config import FusionConfig
+from geo_nav.fusion.correlation import Correlation
 from geo_nav.fusion.graph import GraphWindow
 from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.imu_model import ImuModel
@@ -35,11 +36,13 @@ class TrackGate:
         self._last = -math.inf
         self._reference = -math.inf
         self._factor = 1.0
+        self._correlation = Correlation(config.min_state_spacing)
 
     def clear(self) -> None:
         """Forget which track was the last."""
         self._last = self._reference = -math.inf
         self._factor = 1.0
+        self._correlation.clear()
 
     def judge(
         self, window: GraphWindow, tracks: Sequence[RelativePose], newest: float
@@ -80,12 +83,10 @@ class TrackGate:
         """What the covariance of a registration's motions grows by.
 
         A motion carries the part of its registration's error that does not cancel, and errors of successive
-        registrations are correlated: see `Estimator`, of which this is the same law.
+        registrations are correlated.
         """
-        tau = self._config.fix_correlation_time
         if reference != self._reference:
-            interval = max(abs(reference - self._reference), self._config.min_state_spacing)
-            self._factor = 1.0 if tau == 0.0 else 1.0 / math.tanh(interval / (2.0 * tau))
+            self._factor = self._correlation.factor("track", reference, self._config.fix_correlation_time)
             self._reference = reference
         return self._factor
 

@@ -1,0 +1,135 @@
+"""What may enter the graph: chi-square gates, the rate of each kind, and what a contradiction leads to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import chi2
+
+from geo_nav.fusion.adaptation import NoiseAdaptation
+from geo_nav.fusion.config import FusionConfig
+from geo_nav.fusion.correlation import Correlation
+from geo_nav.fusion.graph import GraphWindow
+from geo_nav.fusion.imu_buffer import ImuBuffer
+from geo_nav.fusion.imu_model import ImuModel
+from geo_nav.fusion.intake import FixOutcome
+from geo_nav.fusion.measurements import Measurement
+from geo_nav.fusion.rival import Opposition, log_likelihood
+from geo_nav.fusion.spacing import Spacing
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass
+class Verdicts:
+    """Of the measurements of one update.
+
+    Attributes:
+        used: those for the graph, weighted for the correlation of their errors.
+        outcomes: of all that were due.
+        refused: fixes against the prediction.
+        too_old: fixes behind the window.
+        excess: what the variances of the state turn out to be too small by; mostly 1.
+    """
+
+    used: list[Measurement] = field(default_factory=list)
+    outcomes: list[FixOutcome] = field(default_factory=list)
+    refused: int = 0
+    too_old: int = 0
+    excess: float = 1.0
+
+
+class Gate:
+    """Judges measurements by the graph's prediction.
+
+    Args:
+        config: settings.
+        imu: the samples.
+        model: preintegration; its noise follows the fixes' innovations.
+
+    Attributes:
+        opposition: the state that refused fixes make.
+    """
+
+    def __init__(self, config: FusionConfig, imu: ImuBuffer, model: ImuModel) -> None:
+        self._config = config
+        self._model = model
+        self._spacing = Spacing(config.lag)
+        self._correlation = Correlation(config.min_state_spacing)
+        self._adaptation = NoiseAdaptation()
+        self.opposition = Opposition(config, imu, model)
+
+    def clear(self) -> None:
+        """Another state begins; what was learnt of the IMU's noise stays."""
+        self._spacing.clear()
+        self._correlation.clear()
+        self.opposition.clear()
+
+    def overthrown(self) -> None:
+        """The state was given up: the IMU is believed less."""
+        self._adaptation.overthrown()
+        self._model.noise_scale = self._adaptation.scale
+
+    def judge(self, window: GraphWindow, measurements: list[Measurement], verdicts: Verdicts) -> None:
+        """Find the measurements that are due, not too old, and agree with the prediction by chi-square.
+
+        Args:
+            window: the graph; its exceptions pass through.
+            measurements: in order of time.
+            verdicts: to be filled, measurement by measurement.
+        """
+        newest = max([window.states[-1].stamp, *(m.stamp for m in measurements)])
+        oldest = max(window.states[0].stamp, newest - self._config.lag + self._config.min_state_spacing)
+        for m in measurements:
+            if m.stamp < oldest:
+                reason = f"too old: {newest - m.stamp:.2f} s behind the window"
+                verdicts.outcomes.append(FixOutcome(m.stamp, m.kind, False, reason))
+                verdicts.too_old += m.is_fix
+            elif not m.is_fix and self._spacing.is_duplicate(m):
+                reason = "duplicate: one of this stamp is in the graph"
+                verdicts.outcomes.append(FixOutcome(m.stamp, m.kind, False, reason))
+            elif m.is_fix or self._spacing.is_due(m):
+                self._compare(window, m, verdicts)
+        self._model.noise_scale = self._adaptation.scale
+
+    def _compare(self, window: GraphWindow, m: Measurement, verdicts: Verdicts) -> None:
+        """With the prediction at its stamp."""
+        belief = window.predict(m.stamp, m.walk)
+        error, covariance = m.placed(belief).innovation(belief)
+        distance = float(error @ np.linalg.solve(covariance, error))
+        limit = float(chi2.ppf(self._config.gate_probability, len(error)))
+        if m.is_fix:
+            reason = self._objection_to_fix(m, distance, limit, log_likelihood(error, covariance))
+        else:
+            reason = self._objection(m, distance, limit)
+        verdicts.outcomes.append(FixOutcome(m.stamp, m.kind, not reason, reason, distance, len(error)))
+        if not reason:
+            factor = self._correlation.factor(m.kind, m.stamp, m.correlation_time(self._config))
+            verdicts.used.append(m.inflated(factor))
+            self._spacing.take(m)
+            if m.is_fix:
+                verdicts.excess *= self._adaptation.observe(distance, len(error), 1.0 / factor)
+        elif m.is_fix:
+            self.opposition.take(m, belief)
+            verdicts.refused += 1
+
+    def _objection_to_fix(self, fix: Measurement, distance: float, limit: float, likelihood: float) -> str:
+        """Why a fix is not used; empty where it is."""
+        limit *= self._config.gate_margin**2
+        if not distance <= limit:
+            return f"disagrees with the prediction: chi-square {distance:.1f} > {limit:.1f}"
+        if self.opposition.claims(fix, likelihood):
+            return f"agrees better with {self.opposition.fixes} refused before it than with the prediction"
+        return ""
+
+    def _objection(self, m: Measurement, distance: float, limit: float) -> str:
+        """Why another measurement is not used; empty where it is."""
+        if distance <= limit:
+            self._spacing.agrees(m)
+            return ""
+        self._spacing.contradicts(m)
+        if self._spacing.insists(m):
+            return ""
+        return f"disagrees with the prediction: chi-square {distance:.1f} > {limit:.1f}"
