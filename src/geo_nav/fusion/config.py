@@ -76,6 +76,15 @@ class FusionConfig(BaseModel):
     start_seconds: float = Field(0.3, description="time that the absolute poses of a start must span, s", gt=0)
     start_gps_seconds: float = Field(1.0, description="time that the GPS fixes of a start must span, s", gt=0)
     start_window: float = Field(5.0, description="older fixes are not used for a start, s", gt=0)
+    start_motion_window: float = Field(
+        20.0,
+        description="the same for GPS fixes without an attitude: the motion must show the heading, s",
+        gt=0,
+        le=28.0,
+    )
+    start_motion_heading_sigma: float = Field(
+        0.2, description="1 sigma to which that motion must show the heading, rad", gt=0, le=0.5
+    )
     start_tilt_sigma: float = Field(0.05, description="1 sigma of an attitude's roll and pitch if not given, rad", gt=0)
     start_heading_sigma: float = Field(0.15, description="1 sigma of an attitude's heading if not given, rad", gt=0)
     start_velocity_sigma: float = Field(20.0, description="1 sigma of the velocity if not given, m/s", gt=0)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from geo_nav.fusion.adaptation import widened
 from geo_nav.fusion.belief import Belief
-from geo_nav.fusion.bootstrap import Bootstrap, Start
+from geo_nav.fusion.bootstrap import Bootstrap, Start, thinned
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.gate import Gate, Verdicts
@@ -20,13 +20,16 @@ from geo_nav.fusion.graph import GraphWindow
 from geo_nav.fusion.imu_buffer import ImuBuffer, ImuSegment
 from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.fusion.intake import FixOutcome, Intake
-from geo_nav.fusion.measurements import Attitude, Measurement, PoseFix
+from geo_nav.fusion.measurements import Attitude, GpsFix, Measurement, PoseFix
 from geo_nav.fusion.relative import RelativePose
 from geo_nav.fusion.sensors.standstill import StandstillDetector
 from geo_nav.fusion.tally import Tally
 from geo_nav.fusion.track_gate import TrackGate
 
 Array = npt.NDArray[np.float64]
+
+_MOTION_FIXES = 4
+"""GPS fixes that a start without an attitude takes at least."""
 
 _BRIDGE_STEP = 0.02
 """Step of the constant-velocity bridge, s."""
@@ -192,21 +195,26 @@ class Estimator:
         result.started = how
 
     def _start_from_fixes(self, fixes: list[Measurement], span: tuple[float, float], result: Result) -> None:
-        oldest = max(span[0], span[1] - self._config.start_window)
-        self._candidates = sorted((m for m in [*self._candidates, *fixes] if m.stamp >= oldest), key=lambda m: m.stamp)
-        poses = [m for m in self._candidates if isinstance(m, PoseFix)]
-        gps = len(self._candidates) - len(poses)
         c = self._config
+        kept = max(span[0], span[1] - max(c.start_window, c.start_motion_window))
+        self._candidates = sorted((m for m in [*self._candidates, *fixes] if m.stamp >= kept), key=lambda m: m.stamp)
+        oldest = max(span[0], span[1] - c.start_window)
+        recent = [m for m in self._candidates if m.stamp >= oldest]
+        poses = [m for m in recent if isinstance(m, PoseFix)]
+        attitude = self._intake.attitude(oldest, span[1])
         start = self._solve_start(poses, None, c.start_fixes, c.start_seconds)
-        if start is None:
-            attitude = self._intake.attitude(oldest, span[1])
-            if attitude is not None:
-                start = self._solve_start(self._candidates, attitude, c.start_gps_fixes, c.start_gps_seconds)
-            have = f"{len(poses)} of {c.start_fixes} absolute poses, or {gps} of {c.start_gps_fixes} GPS fixes"
-            given = "no attitude" if attitude is None else "with attitude"
-            self._count(waiting_for=f"waiting for fixes that agree: {have}, {given}{self._refusal}")
+        if start is None and attitude is not None:
+            start = self._solve_start(recent, attitude, c.start_gps_fixes, c.start_gps_seconds)
+        if start is None and fixes:
+            positions = thinned([m for m in self._candidates if isinstance(m, GpsFix)])
+            start = self._solve_start(positions, None, max(_MOTION_FIXES, c.start_gps_fixes), c.start_gps_seconds)
         if start is not None:
             self._adopt(start, self._candidates, result)
+            return
+        gps = len(recent) - len(poses)
+        have = f"{len(poses)} of {c.start_fixes} absolute poses, or {gps} of {c.start_gps_fixes} GPS fixes"
+        given = "no attitude, and the motion does not show the heading" if attitude is None else "with attitude"
+        self._count(waiting_for=f"waiting for fixes that agree: {have}, {given}{self._refusal}")
 
     def _solve_start(
         self, fixes: Sequence[Measurement], attitude: Attitude | None, least: int, span: float
