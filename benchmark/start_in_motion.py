@@ -3,7 +3,7 @@
     python benchmark/start_in_motion.py [--sets plane,quad106] [--from 30 60 100 150]
 
 From each of these seconds of a log on, IMU and GPS as they come (the logs' own rates). Heading and tilt are compared
-with the autopilot's at the start and 40 s later (KITTI: with the attitude of its reference), positions with the GPS itself.
+with the autopilot's at the start and 40 s later (KITTI: with that of its reference), positions with the GPS itself.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sets, absent = log_sets(arguments.sets.split(","), data_folder())
     print(
-        "| log | from s | started after s | heading error ± 1 sigma ° | tilt error ° | heading after 40 s ° | to GPS m |"
+        "| log | from s | started after s | heading error ± sigma ° | tilt error ° | heading after 40 s ° | to GPS m |"
     )
     print("|---|--:|--:|--:|--:|--:|--:|")
     for log_set in sets:
