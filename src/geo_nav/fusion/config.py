@@ -56,6 +56,11 @@ class FusionConfig(BaseModel):
     gate_probability: float = Field(
         0.999, description="share of honest fixes that the chi-square gate lets pass", gt=0.5, lt=1.0
     )
+    consistency_window: float = Field(
+        40.0,
+        description="the NIS monitor judges as many of the last as are worth this many independent ones",
+        ge=20,
+    )
     rival_fixes: int = Field(
         8, description="refused fixes that must agree among themselves before the state is given up for them", ge=3
     )

@@ -80,7 +80,7 @@ class Estimator:
         self._tracks = TrackGate(config, imu, model)
         self._spacing = Spacing(config.lag)
         self._standstill = StandstillDetector(config, imu, model)
-        self.tally = Tally()
+        self.tally = Tally(config)
         self.anchor: Belief | None = None
 
     def counts(self) -> Counts:
@@ -191,6 +191,7 @@ class Estimator:
         self._drop()
         self._window = GraphWindow(self._config, self._imu, self._model, belief)
         self.anchor = belief
+        self.tally.forget_innovations()
         self._count(last_fix=last_fix, waiting_for="")
         self._refusal = ""
         result.solved = True
@@ -294,7 +295,8 @@ class Estimator:
                 self._spacing.contradicts(m)
             accepted = agrees or self._spacing.insists(m, self._config.rival_fixes, self._config.rival_seconds)
             reason = "" if accepted else f"disagrees with the prediction: chi-square {distance:.1f} > {limit:.1f}"
-            result.fixes.append(FixOutcome(m.stamp, m.kind, accepted, reason, distance, len(error)))
+            tau = m.correlation_time(self._config)
+            result.fixes.append(FixOutcome(m.stamp, m.kind, accepted, reason, distance, len(error), tau))
             if accepted:
                 used.append(m.inflated(self._correlation_factor(m)))
                 self._spacing.take(m)

@@ -30,6 +30,7 @@ from geo_nav.fusion.measurements import (
     pose_fix,
 )
 from geo_nav.fusion.propagator import Propagator
+from geo_nav.fusion.protection import ProtectionLevels, protection_levels
 from geo_nav.fusion.relative import relative_pose
 from geo_nav.fusion.sensors.inputs import SensorInputs
 from geo_nav.fusion.status import StatusReport, calibrations, classify
@@ -316,8 +317,10 @@ class Fusion(SensorInputs):
         counts = self._estimator.counts()
         since_fix = (stamp if now is None else now) - counts.last_fix if state else float("nan")
         horizontal = vertical = heading = float("nan")
+        consistency, levels = self._estimator.tally.consistency(), ProtectionLevels()
         if state is not None:
             C = state.pose_covariance
+            levels = protection_levels(C[:3, :3], consistency, counts.rivals, self._config.rival_fixes)
             horizontal = float(np.sqrt(np.linalg.eigvalsh(C[:2, :2])[-1]))
             vertical, heading = float(np.sqrt(C[2, 2])), float(np.sqrt(C[5, 5]))
         milliseconds = tuple(self._milliseconds)
@@ -345,6 +348,8 @@ class Fusion(SensorInputs):
             graph_rebuilds=counts.rebuilds,
             update_milliseconds=median(milliseconds) if milliseconds else 0.0,
             measurements=self._estimator.tally.counts(),
+            consistency=consistency,
+            levels=levels,
             calibrations=calibrations(self._estimator.anchor),
         )
 
