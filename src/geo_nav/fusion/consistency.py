@@ -85,13 +85,11 @@ class NisMonitor:
     """Remembers the innovations of one kind of measurement. Not thread-safe: the owner locks.
 
     Args:
-        gate_probability: share of honest measurements that the gate lets pass.
         window: as many of the newest are judged as are worth this many independent ones.
         least_interval: between measurements, s; those closer together count as that far apart.
     """
 
-    def __init__(self, gate_probability: float, window: float, least_interval: float) -> None:
-        self._gate = gate_probability
+    def __init__(self, window: float, least_interval: float) -> None:
         self._window = window
         self._least_interval = least_interval
         self._outcomes: deque[FixOutcome] = deque(maxlen=_KEPT)
@@ -111,7 +109,7 @@ class NisMonitor:
             return Consistency()
         recent = outcomes[-_RECENT:]
         dimensions = np.array([o.dimension for o in outcomes])
-        limits = chdtri(dimensions, 1.0 - self._gate)
+        limits = np.array([o.limit for o in outcomes])
         order = np.argsort([o.stamp for o in outcomes], kind="stable")
         # Not `used`: one that insists is used against the gate, one that a rebuild lost had passed it.
         passed = np.array([o.mahalanobis for o in outcomes]) <= limits
@@ -129,55 +127,57 @@ class NisMonitor:
         found = Consistency(number=len(kept), independent=float(weights.sum()), refused_share=share)
         if len(kept):
             distances = np.array([outcomes[i].mahalanobis for i in kept])
-            found = self._judged(found, distances, dimensions[kept], np.exp(-intervals / tau))
+            found = _judged(found, distances, dimensions[kept], limits[kept], np.exp(-intervals / tau))
         if len(recent) >= _RECENT // 2 and refused > len(recent) // 2:
             reason = f"{refused} of the last {len(recent)} were refused: the state or the measurements are wrong"
             return replace(found, verdict=Verdict.CONTRADICTED, reason=reason)
         return found
 
-    def _judged(self, found: Consistency, distances: Array, dimensions: Array, correlations: Array) -> Consistency:
-        """With NIS, band and verdict.
 
-        The band is that of as many independent measurements as the correlated ones are worth, by the law of the graph:
-        (1 - ρ) / (1 + ρ) each. Squares correlate by ρ² only, so it is rather too wide. A state that has followed the
-        error of the last measurement agrees better with the next than its covariance says: where it has taken over
-        the share a, the expectation is 1 - 2aρ/(1 + a²), at the least 1 - ρ. The lower edge allows for that.
-        """
-        mean, variance = _cut_moments(dimensions, self._gate, 1.0)
-        nis = float(np.mean(distances / dimensions) / np.mean(mean / dimensions))
-        spread = float(np.mean(variance / dimensions**2) / np.mean(mean / dimensions) ** 2 / found.independent)
-        freedom = 2.0 / spread
-        tail = 0.5 * (1.0 - _CONFIDENCE)
-        low = float(chdtri(freedom, 1.0 - tail) / freedom * np.mean(1.0 - correlations))
-        high = float(chdtri(freedom, tail) / freedom)
-        told = f"squared innovations are {nis:.2f} times what the covariances say (band {low:.2f} to {high:.2f})"
-        if found.independent < _LEAST:
-            verdict = Verdict.UNKNOWN
-            told = f"worth {found.independent:.0f} independent measurements so far, fewer than {_LEAST:.0f}"
-        elif nis > high:
-            verdict, told = Verdict.OVERCONFIDENT, f"{told}: they are too small"
-        elif nis < low:
-            verdict, told = Verdict.CAUTIOUS, f"{told}: they are too large"
-        else:
-            verdict = Verdict.CONSISTENT
-        ratio = self._variance_ratio(distances, dimensions)
-        return replace(found, verdict=verdict, reason=told, nis=nis, low=low, high=high, variance_ratio=ratio)
+def _judged(found: Consistency, distances: Array, dimensions: Array, limits: Array, correlations: Array) -> Consistency:
+    """With NIS, band and verdict.
 
-    def _variance_ratio(self, distances: Array, dimensions: Array) -> float:
-        """The factor on the covariances with which the cut distribution has the mean that was seen (bisection)."""
-        kinds, counts = np.unique(dimensions, return_counts=True)
-        wanted = float(np.mean(distances / dimensions))
-        low, high = 1.0 / _LARGEST, _LARGEST
-        for _ in range(40):
-            middle = float(np.sqrt(low * high))
-            expected = float(np.average(_cut_moments(kinds, self._gate, middle)[0] / kinds, weights=counts))
-            low, high = (middle, high) if expected < wanted else (low, middle)
-        return float(np.sqrt(low * high))
+    The band is that of as many independent measurements as the correlated ones are worth, by the law of the graph:
+    (1 - ρ) / (1 + ρ) each. Squares correlate by ρ² only, so it is rather too wide. A state that has followed the
+    error of the last measurement agrees better with the next than its covariance says: where it has taken over
+    the share a, the expectation is 1 - 2aρ/(1 + a²), at the least 1 - ρ. The lower edge allows for that.
+    """
+    mean, variance = _cut_moments(dimensions, limits, 1.0)
+    nis = float(np.mean(distances / dimensions) / np.mean(mean / dimensions))
+    spread = float(np.mean(variance / dimensions**2) / np.mean(mean / dimensions) ** 2 / found.independent)
+    freedom = 2.0 / spread
+    tail = 0.5 * (1.0 - _CONFIDENCE)
+    low = float(chdtri(freedom, 1.0 - tail) / freedom * np.mean(1.0 - correlations))
+    high = float(chdtri(freedom, tail) / freedom)
+    told = f"squared innovations are {nis:.2f} times what the covariances say (band {low:.2f} to {high:.2f})"
+    if found.independent < _LEAST:
+        verdict = Verdict.UNKNOWN
+        told = f"worth {found.independent:.0f} independent measurements so far, fewer than {_LEAST:.0f}"
+    elif nis > high:
+        verdict, told = Verdict.OVERCONFIDENT, f"{told}: they are too small"
+    elif nis < low:
+        verdict, told = Verdict.CAUTIOUS, f"{told}: they are too large"
+    else:
+        verdict = Verdict.CONSISTENT
+    ratio = _variance_ratio(distances, dimensions, limits)
+    return replace(found, verdict=verdict, reason=told, nis=nis, low=low, high=high, variance_ratio=ratio)
 
 
-def _cut_moments(dimensions: Array, gate_probability: float, scale: float) -> tuple[Array, Array]:
-    """Mean and variance (each like ``dimensions``) of scaled chi-squares given that they pass an unscaled gate."""
-    limits = chdtri(dimensions, 1.0 - gate_probability) / scale
+def _variance_ratio(distances: Array, dimensions: Array, limits: Array) -> float:
+    """The factor on the covariances with which the cut distribution has the mean that was seen (bisection)."""
+    (kinds, cuts), counts = np.unique(np.stack([dimensions, limits]), axis=1, return_counts=True)
+    wanted = float(np.mean(distances / dimensions))
+    low, high = 1.0 / _LARGEST, _LARGEST
+    for _ in range(40):
+        middle = float(np.sqrt(low * high))
+        expected = float(np.average(_cut_moments(kinds, cuts, middle)[0] / kinds, weights=counts))
+        low, high = (middle, high) if expected < wanted else (low, middle)
+    return float(np.sqrt(low * high))
+
+
+def _cut_moments(dimensions: Array, limits: Array, scale: float) -> tuple[Array, Array]:
+    """Mean and variance (each like ``dimensions``) of scaled chi-squares given that they do not exceed the limits."""
+    limits = limits / scale
     passing = chdtr(dimensions, limits)
     mean = dimensions * chdtr(dimensions + 2, limits) / passing
     square = dimensions * (dimensions + 2) * chdtr(dimensions + 4, limits) / passing
