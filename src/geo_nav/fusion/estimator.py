@@ -132,6 +132,14 @@ class Estimator:
             return result
         queued, lost = self._intake.take(span[1], self._config.lag)
         result.fixes += lost
+        try:
+            self._decide(queued, span, result)
+        except Exception as error:  # GTSAM has failed where there is no window to fall back on
+            self._abandon(queued, error, result)
+        self.tally.add(result.fixes)
+        return result
+
+    def _decide(self, queued: list[Measurement | RelativePose], span: tuple[float, float], result: Result) -> None:
         tracks = [m for m in queued if isinstance(m, RelativePose)]
         measurements = [self._with_rate(m, span) for m in queued if not isinstance(m, RelativePose)]
         self._serve_request(span, result)
@@ -143,8 +151,20 @@ class Estimator:
             assert self.anchor is not None
             measurements = sorted([*measurements, *self._standstill.find(self.anchor)], key=lambda m: m.stamp)
             self._step(self._window, measurements, tracks, span[1], result)
-        self.tally.add(result.fixes)
-        return result
+
+    def _abandon(self, queued: Sequence[Measurement | RelativePose], error: Exception, result: Result) -> None:
+        """Give the window up; the next update tries once to go on from the last good state, or fixes start anew."""
+        result.rebuilt = f"{result.rebuilt}; {error!r}" if result.rebuilt else repr(error)
+        result.solved = False
+        anchor = self.anchor
+        self._drop()
+        self._count(rebuilds=self._counts.rebuilds + 1, waiting_for=f"the graph has failed: {error}")
+        if anchor is not None:
+            self.request(anchor, self._counts.last_fix, "the last good state")
+        reason = "lost when the graph failed"
+        decided = {(o.stamp, o.kind) for o in result.fixes}
+        result.fixes = [replace(o, used=False, reason=reason) if o.used else o for o in result.fixes]
+        result.fixes += [FixOutcome(m.stamp, m.kind, False, reason) for m in queued if (m.stamp, m.kind) not in decided]
 
     def _with_rate(self, measurement: Measurement, span: tuple[float, float]) -> Measurement:
         """With the IMU's angular velocity; what is older than the IMU will be too old for the graph, too."""

@@ -17,7 +17,7 @@ from geo_nav.fusion.belief import Belief, pose3
 from geo_nav.fusion.checkpoint import from_checkpoint, to_checkpoint
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.errors import FusionError
-from geo_nav.fusion.estimator import Estimator
+from geo_nav.fusion.estimator import Estimator, Result
 from geo_nav.fusion.imu_buffer import ImuBuffer, ImuVerdict
 from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.fusion.intake import FixOutcome, Intake
@@ -256,14 +256,21 @@ class Fusion(SensorInputs):
             begin = time.perf_counter()
             with self._output_lock:
                 interrupted, self._interrupted = self._interrupted, None
-            if interrupted is not None:
-                self._estimator.interrupt(interrupted.belief())
-            result = self._estimator.update()
-            if self._estimator.anchor is None:
+            result = Result()
+            try:
+                if interrupted is not None:
+                    self._estimator.interrupt(interrupted.belief())
+                    interrupted = None
+                result = self._estimator.update()
+                if self._estimator.anchor is None:
+                    with self._output_lock:
+                        self._propagator = None
+                elif result.solved:
+                    self._swap(self._estimator.anchor)
+            except Exception as error:  # of GTSAM, in the way to the present: the output goes on as it was
+                result.rebuilt = f"{result.rebuilt}; {error!r}" if result.rebuilt else repr(error)
                 with self._output_lock:
-                    self._propagator = None
-            elif result.solved:
-                self._swap(self._estimator.anchor)
+                    self._interrupted = self._interrupted or interrupted
             milliseconds = 1e3 * (time.perf_counter() - begin)
             if result.solved:
                 self._milliseconds.append(milliseconds)
