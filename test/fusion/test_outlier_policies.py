@@ -99,3 +99,12 @@ def test_gnc_lets_a_fix_come_back_while_it_is_in_the_window():
         graduation.apply(smoother)
     assert [e.weight for e in graduation._entries] == [1.0] * 12
     assert smoother.getFactors().nrFactors() == 11 + 12
+
+
+def test_gnc_forgets_what_leaves_the_window():
+    world = World(seed=33, duration=8.0, rate=50.0)
+    fusion = new_fusion(robust_loss="gnc", lag=2.0)
+    run(fusion, world)
+    assert fusion.status().graph_rebuilds == 0
+    assert fusion.status().fixes_used > 30
+    assert len(fusion._estimator._window._graduation._entries) <= len(fusion._estimator._window.states) <= 12

@@ -216,10 +216,8 @@ class GraphWindow:
         if self._graduation is not None:
             for factor, place in weighed:
                 self._graduation.take(factor, slots[place])
-            for _ in range(_GRADUATIONS):
-                if not self._graduation.apply(self._smoother):
-                    break
         self._forget()
+        self._graduate()
 
     def _place(self, stamp: float, merged: list[State], created: list[State]) -> None:
         """Make a state at the stamp, unless one is near; and one at either end of every IMU gap on the way to it."""
@@ -361,6 +359,12 @@ class GraphWindow:
                 return
             predicted = solved
             self._smoother.update()
+
+    def _graduate(self) -> None:
+        """Find the weights of the fixes anew, and solve with them."""
+        for _ in range(_GRADUATIONS):
+            if self._graduation is None or not self._graduation.apply(self._smoother):
+                return
 
     def _forget(self) -> None:
         """Drop the states that the smoother has marginalised."""
