@@ -2,11 +2,14 @@
 
     python benchmark/integrity.py levels [--seeds 20]
     python benchmark/integrity.py policies [--seeds 8]
+    python benchmark/integrity.py fault [--seeds 8]
     python benchmark/integrity.py logs
 
 `levels`: flights of 60 s with a fix at 5 Hz whose sigmas are right, too small by 1.4 and by 2, and with one fix in 20
 or in 5 wrong; looked at five times a second from 10 s on. `policies`: flights of 30 s with shares of fixes that are
 wrong by 3 to 6 sigma, once in directions of their own and once all in one; error and NEES from 5 s on, at 2.5 Hz.
+`fault`: flights of 14 s in which one fix at 11 s is off to the north by the most that the gate lets pass, found by
+bisection; how far that moves the output, beside the flight without it.
 `logs`: real inertial logs of GEO_NAV_DATA with a GPS fix every second or five; the others are withheld and compared
 with the levels.
 """
@@ -98,6 +101,53 @@ def compare_levels(seeds: int) -> None:
         )
 
 
+def worst_fault(seeds: int) -> None:
+    """Print the table of the single fault."""
+    print("| fixes | loss | offset of the fix, m: mean, most | output moves by, m: mean, most | 95 % level, m |")
+    print("|---|---|---|---|---|")
+    for rate in (5.0, 1.0):
+        for loss in ("huber", "gnc"):
+            offsets, shifts, levels = [], [], []
+            for seed in range(40, 40 + seeds):
+                world = World(seed=seed, duration=14.0, rate=50.0, fix_rate=rate)
+                undisturbed, _, level = _disturbed(world, loss, 0.0)
+                low, high, shift = 0.0, 4.0, 0.0
+                for _ in range(5):
+                    middle = 0.5 * (low + high)
+                    moved, taken, _ = _disturbed(world, loss, middle)
+                    low, high = (middle, high) if taken else (low, middle)
+                    if taken:
+                        shift = np.linalg.norm(moved - undisturbed, axis=1).max()
+                offsets.append(low)
+                shifts.append(shift)
+                levels.append(level)
+            print(
+                f"| {rate:g} Hz | {loss} | {np.mean(offsets):.2f}, {max(offsets):.2f} "
+                f"| {np.mean(shifts):.2f}, {max(shifts):.2f} | {np.mean(levels):.2f} |",
+                flush=True,
+            )
+
+
+def _disturbed(world: World, loss: str, offset: float) -> tuple[Array, bool, float]:
+    """Positions (N, 3) from 11.2 s on, whether the fix was taken, and the horizontal 95 % level at the end."""
+    fixes = list(world.fixes)
+    k = next(i for i, fix in enumerate(fixes) if fix.stamp > 11.0)
+    pose = fixes[k].T_map_camera
+    pose = Pose(pose.rotation, pose.translation + np.array([0.0, offset, 0.0]))
+    fixes[k] = Fix(fixes[k].stamp, fixes[k].arrival, pose, fixes[k].covariance)
+    fusion, taken, next_update, positions = new_fusion(robust_loss=loss), False, 0.0, []
+    for sample in world.imu:
+        state = fusion.add_imu(sample)
+        while fixes and fixes[0].arrival <= sample.stamp:
+            give_fix(fusion, fixes.pop(0))
+        if sample.stamp >= next_update:
+            taken |= any(o.used and o.stamp == world.fixes[k].stamp for o in fusion.update().fixes)
+            next_update += 0.1
+        if state is not None and sample.stamp > 11.2:
+            positions.append(state.T_map_base.translation)
+    return np.array(positions), taken, fusion.status().levels.horizontal_95
+
+
 def compare_logs() -> None:
     """Print the table of the real logs."""
     print("| log | interval, s | beyond 95 %: horizontal | vertical | beyond 99.9 %: horizontal | vertical "
@@ -166,13 +216,15 @@ def compare_policies(seeds: int) -> None:
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["levels", "policies", "logs"])
+    parser.add_argument("what", choices=["levels", "policies", "fault", "logs"])
     parser.add_argument("--seeds", type=int)
     arguments = parser.parse_args()
     if arguments.what == "levels":
         compare_levels(arguments.seeds or 20)
     elif arguments.what == "policies":
         compare_policies(arguments.seeds or 8)
+    elif arguments.what == "fault":
+        worst_fault(arguments.seeds or 8)
     else:
         compare_logs()
 

@@ -154,11 +154,13 @@ class Estimator:
 
     def _abandon(self, queued: Sequence[Measurement | RelativePose], error: Exception, result: Result) -> None:
         """Give the window up; the next update tries once to go on from the last good state, or fixes start anew."""
+        # A rebuild that has failed counts already.
+        rebuilds = self._counts.rebuilds + (not result.rebuilt)
         result.rebuilt = f"{result.rebuilt}; {error!r}" if result.rebuilt else repr(error)
         result.solved = False
         anchor = self.anchor
         self._drop()
-        self._count(rebuilds=self._counts.rebuilds + 1, waiting_for=f"the graph has failed: {error}")
+        self._count(rebuilds=rebuilds, waiting_for=f"the graph has failed: {error}")
         if anchor is not None:
             self.request(anchor, self._counts.last_fix, "the last good state")
         reason = "lost when the graph failed"
