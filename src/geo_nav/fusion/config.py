@@ -12,7 +12,7 @@ from geo_nav.fusion.sensors.heading import HeadingConfig
 from geo_nav.fusion.sensors.standstill import StandstillConfig
 from geo_nav.fusion.sensors.wheels import WheelConfig
 
-RobustLoss = Literal["none", "huber", "cauchy", "tukey"]
+RobustLoss = Literal["none", "huber", "cauchy", "tukey", "max_mixture", "gnc"]
 
 
 class FusionConfig(BaseModel):
@@ -49,10 +49,14 @@ class FusionConfig(BaseModel):
         0.3, description="density of the unknown angular velocity inside a gap, rad/s/√Hz", gt=0
     )
 
-    robust_loss: RobustLoss = Field("huber", description="loss of the fix factors: none, huber, cauchy or tukey")
+    robust_loss: RobustLoss = Field(
+        "huber", description="loss of the factors: none, huber, cauchy, tukey, max_mixture, or gnc (of fixes)"
+    )
     robust_width: float = Field(
         1.5, description="width of the loss, as a multiple of the expected whitened norm √dimension", gt=0
     )
+    mixture_weight: float = Field(0.1, description="max_mixture: share of wide errors", gt=0.0, lt=0.5)
+    mixture_scale: float = Field(3.0, description="max_mixture: their sigma over that of the others", gt=1.0)
     gate_probability: float = Field(
         0.999, description="share of honest fixes that the chi-square gate lets pass", gt=0.5, lt=1.0
     )
@@ -62,6 +66,15 @@ class FusionConfig(BaseModel):
         "overconfident more often than fixes are wrong",
         ge=1.0,
         le=10.0,
+    )
+    noise_adaptation: bool = Field(
+        True,
+        description="widen the covariance and scale the IMU's noise up where fixes contradict the prediction for long",
+    )
+    consistency_window: float = Field(
+        40.0,
+        description="the NIS monitor judges as many of the last as are worth this many independent ones",
+        ge=20,
     )
     rival_fixes: int = Field(
         3, description="refused fixes that must agree among themselves before the state is given up for them", ge=3

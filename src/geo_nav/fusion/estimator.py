@@ -80,7 +80,7 @@ class Estimator:
         self._refusal = ""
         self._tracks = TrackGate(config, imu, model)
         self._standstill = StandstillDetector(config, imu, model)
-        self.tally = Tally()
+        self.tally = Tally(config)
         self.anchor: Belief | None = None
 
     def counts(self) -> Counts:
@@ -130,6 +130,14 @@ class Estimator:
             return result
         queued, lost = self._intake.take(span[1], self._config.lag)
         result.fixes += lost
+        try:
+            self._decide(queued, span, result)
+        except Exception as error:  # GTSAM has failed where there is no window to fall back on
+            self._abandon(queued, error, result)
+        self.tally.add(result.fixes)
+        return result
+
+    def _decide(self, queued: list[Measurement | RelativePose], span: tuple[float, float], result: Result) -> None:
         tracks = [m for m in queued if isinstance(m, RelativePose)]
         measurements = [self._with_rate(m, span) for m in queued if not isinstance(m, RelativePose)]
         self._serve_request(span, result)
@@ -141,8 +149,22 @@ class Estimator:
             assert self.anchor is not None
             measurements = sorted([*measurements, *self._standstill.find(self.anchor)], key=lambda m: m.stamp)
             self._step(self._window, measurements, tracks, span[1], result)
-        self.tally.add(result.fixes)
-        return result
+
+    def _abandon(self, queued: Sequence[Measurement | RelativePose], error: Exception, result: Result) -> None:
+        """Give the window up; the next update tries once to go on from the last good state, or fixes start anew."""
+        # A rebuild that has failed counts already.
+        rebuilds = self._counts.rebuilds + (not result.rebuilt)
+        result.rebuilt = f"{result.rebuilt}; {error!r}" if result.rebuilt else repr(error)
+        result.solved = False
+        anchor = self.anchor
+        self._drop()
+        self._count(rebuilds=rebuilds, waiting_for=f"the graph has failed: {error}")
+        if anchor is not None:
+            self.request(anchor, self._counts.last_fix, "the last good state")
+        reason = "lost when the graph failed"
+        decided = {(o.stamp, o.kind) for o in result.fixes}
+        result.fixes = [replace(o, used=False, reason=reason) if o.used else o for o in result.fixes]
+        result.fixes += [FixOutcome(m.stamp, m.kind, False, reason) for m in queued if (m.stamp, m.kind) not in decided]
 
     def _with_rate(self, measurement: Measurement, span: tuple[float, float]) -> Measurement:
         """With the IMU's angular velocity; what is older than the IMU will be too old for the graph, too."""
@@ -189,6 +211,7 @@ class Estimator:
         self._drop()
         self._window = GraphWindow(self._config, self._imu, self._model, belief)
         self.anchor = belief
+        self.tally.forget_innovations()
         self._count(last_fix=last_fix, waiting_for="")
         self._refusal = ""
         result.solved = True

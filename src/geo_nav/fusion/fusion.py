@@ -17,7 +17,7 @@ from geo_nav.fusion.belief import Belief, pose3
 from geo_nav.fusion.checkpoint import from_checkpoint, to_checkpoint
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.errors import FusionError
-from geo_nav.fusion.estimator import Estimator
+from geo_nav.fusion.estimator import Estimator, Result
 from geo_nav.fusion.imu_buffer import ImuBuffer, ImuVerdict
 from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.fusion.intake import FixOutcome, Intake
@@ -30,6 +30,7 @@ from geo_nav.fusion.measurements import (
     pose_fix,
 )
 from geo_nav.fusion.propagator import Propagator
+from geo_nav.fusion.protection import ProtectionLevels, protection_levels
 from geo_nav.fusion.relative import relative_pose
 from geo_nav.fusion.sensors.inputs import SensorInputs
 from geo_nav.fusion.status import StatusReport, calibrations, classify
@@ -255,14 +256,21 @@ class Fusion(SensorInputs):
             begin = time.perf_counter()
             with self._output_lock:
                 interrupted, self._interrupted = self._interrupted, None
-            if interrupted is not None:
-                self._estimator.interrupt(interrupted.belief())
-            result = self._estimator.update()
-            if self._estimator.anchor is None:
+            result = Result()
+            try:
+                if interrupted is not None:
+                    self._estimator.interrupt(interrupted.belief())
+                    interrupted = None
+                result = self._estimator.update()
+                if self._estimator.anchor is None:
+                    with self._output_lock:
+                        self._propagator = None
+                elif result.solved:
+                    self._swap(self._estimator.anchor)
+            except Exception as error:  # of GTSAM, in the way to the present: the output goes on as it was
+                result.rebuilt = f"{result.rebuilt}; {error!r}" if result.rebuilt else repr(error)
                 with self._output_lock:
-                    self._propagator = None
-            elif result.solved:
-                self._swap(self._estimator.anchor)
+                    self._interrupted = self._interrupted or interrupted
             milliseconds = 1e3 * (time.perf_counter() - begin)
             if result.solved:
                 self._milliseconds.append(milliseconds)
@@ -316,8 +324,10 @@ class Fusion(SensorInputs):
         counts = self._estimator.counts()
         since_fix = (stamp if now is None else now) - counts.last_fix if state else float("nan")
         horizontal = vertical = heading = float("nan")
+        consistency, levels = self._estimator.tally.consistency(), ProtectionLevels()
         if state is not None:
             C = state.pose_covariance
+            levels = protection_levels(C[:3, :3], consistency, counts.rivals, self._config.rival_fixes)
             horizontal = float(np.sqrt(np.linalg.eigvalsh(C[:2, :2])[-1]))
             vertical, heading = float(np.sqrt(C[2, 2])), float(np.sqrt(C[5, 5]))
         milliseconds = tuple(self._milliseconds)
@@ -345,6 +355,8 @@ class Fusion(SensorInputs):
             graph_rebuilds=counts.rebuilds,
             update_milliseconds=median(milliseconds) if milliseconds else 0.0,
             measurements=self._estimator.tally.counts(),
+            consistency=consistency,
+            levels=levels,
             calibrations=calibrations(self._estimator.anchor),
         )
 

@@ -69,7 +69,8 @@ class Gate:
 
     def overthrown(self) -> None:
         """The state was given up: the IMU is believed less."""
-        self._adaptation.overthrown()
+        if self._config.noise_adaptation:
+            self._adaptation.overthrown()
         self._model.noise_scale = self._adaptation.scale
 
     def judge(self, window: GraphWindow, measurements: list[Measurement], verdicts: Verdicts) -> None:
@@ -99,17 +100,19 @@ class Gate:
         belief = window.predict(m.stamp, m.walk)
         error, covariance = m.placed(belief).innovation(belief)
         distance = float(error @ np.linalg.solve(covariance, error))
-        limit = float(chi2.ppf(self._config.gate_probability, len(error)))
+        margin = self._config.gate_margin if m.is_fix else 1.0
+        limit = margin**2 * float(chi2.ppf(self._config.gate_probability, len(error)))
+        tau = m.correlation_time(self._config)
         if m.is_fix:
             reason = self._objection_to_fix(m, distance, limit, log_likelihood(error, covariance))
         else:
             reason = self._objection(m, distance, limit)
-        verdicts.outcomes.append(FixOutcome(m.stamp, m.kind, not reason, reason, distance, len(error)))
+        verdicts.outcomes.append(FixOutcome(m.stamp, m.kind, not reason, reason, distance, len(error), limit, tau))
         if not reason:
-            factor = self._correlation.factor(m.kind, m.stamp, m.correlation_time(self._config))
+            factor = self._correlation.factor(m.kind, m.stamp, tau)
             verdicts.used.append(m.inflated(factor))
             self._spacing.take(m)
-            if m.is_fix:
+            if m.is_fix and self._config.noise_adaptation:
                 verdicts.excess *= self._adaptation.observe(distance, len(error), 1.0 / factor)
         elif m.is_fix:
             self.opposition.take(m, belief)
@@ -117,7 +120,6 @@ class Gate:
 
     def _objection_to_fix(self, fix: Measurement, distance: float, limit: float, likelihood: float) -> str:
         """Why a fix is not used; empty where it is."""
-        limit *= self._config.gate_margin**2
         if not distance <= limit:
             return f"disagrees with the prediction: chi-square {distance:.1f} > {limit:.1f}"
         if self.opposition.claims(fix, likelihood):

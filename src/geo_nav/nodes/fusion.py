@@ -252,13 +252,7 @@ class FusionNode(GeoNavNode):
         else:
             status = self._fusion.status()
             self._diagnostics_publisher.publish(conversion.diagnostics_message(status, self.get_name()))
-            message.state, message.reason = int(status.state), status.reason
-            for name in (
-                "seconds_since_fix", "horizontal_sigma", "vertical_sigma", "heading_sigma", "update_milliseconds",
-                "fixes_used", "fixes_refused", "fixes_too_old", "tracks_used", "tracks_refused",
-                "imu_samples", "imu_samples_refused", "graph_rebuilds",
-            ):  # fmt: skip
-                setattr(message, name, getattr(status, name))
+            conversion.fill_status(message, status)
             if status.imu_samples_refused > self._refused_imu:
                 self._refused_imu = status.imu_samples_refused
                 self.warn_sometimes(
