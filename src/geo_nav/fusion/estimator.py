@@ -318,7 +318,7 @@ class Estimator:
             accepted = agrees or self._spacing.insists(m, self._config.rival_fixes, self._config.rival_seconds)
             reason = "" if accepted else f"disagrees with the prediction: chi-square {distance:.1f} > {limit:.1f}"
             tau = m.correlation_time(self._config)
-            result.fixes.append(FixOutcome(m.stamp, m.kind, accepted, reason, distance, len(error), limit, tau))
+            result.fixes.append(FixOutcome(m.stamp, m.kind, accepted, reason, distance, len(error), tau))
             if accepted:
                 used.append(m.inflated(self._correlation_factor(m)))
                 self._spacing.take(m)

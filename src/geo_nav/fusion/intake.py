@@ -24,7 +24,6 @@ class FixOutcome:
         reason: why not; empty where used.
         mahalanobis: squared distance to the prediction; nan where it was not compared.
         dimension: of that distance.
-        limit: of that distance, by the gate.
         correlation_time: of the errors of successive measurements of this kind, s.
     """
 
@@ -34,7 +33,6 @@ class FixOutcome:
     reason: str = ""
     mahalanobis: float = float("nan")
     dimension: int = 0
-    limit: float = float("nan")
     correlation_time: float = 0.0
 
 
