@@ -16,11 +16,11 @@ GATE = 0.999
 
 
 def judged(distances: np.ndarray, interval: float = 1.0, tau: float = 0.0, dimension: int = 6) -> Consistency:
-    monitor = NisMonitor(window=40.0, least_interval=0.02)
+    monitor = NisMonitor(GATE, window=40.0, least_interval=0.02)
     limit = chi2.ppf(GATE, dimension)
     for i, distance in enumerate(distances):
         used = bool(distance <= limit)
-        monitor.add(FixOutcome(i * interval, "pose", used, "", float(distance), dimension, limit, tau))
+        monitor.add(FixOutcome(i * interval, "pose", used, "", float(distance), dimension, tau))
     return monitor.consistency(monitor.outcomes())
 
 
@@ -96,10 +96,10 @@ def test_window_few_measurements_and_contradiction():
     assert judged(np.full(30, 500.0)).verdict is Verdict.CONTRADICTED
     assert judged(np.full(30, 500.0)).refused_share == 1.0
     # Late ones count at their stamp, not by their arrival.
-    monitor = NisMonitor(40.0, 0.02)
+    monitor = NisMonitor(GATE, 40.0, 0.02)
     stamps = rng.permutation(60)
     for stamp in stamps:
-        monitor.add(FixOutcome(float(stamp), "pose", True, "", 6.0 if stamp >= 20 else 20.0, 6, 22.5))
+        monitor.add(FixOutcome(float(stamp), "pose", True, "", 6.0 if stamp >= 20 else 20.0, 6))
     assert monitor.consistency(monitor.outcomes()).nis == pytest.approx(1.0, abs=0.01)
 
 

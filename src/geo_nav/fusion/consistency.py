@@ -4,10 +4,10 @@ The normalised innovation squared (NIS) of a measurement is its squared Mahalano
 the gate computes anyhow; with honest covariances it is chi-square distributed with the measurement's dimension
 (Bar-Shalom, Li & Kirubarajan, "Estimation with Applications to Tracking and Navigation", 2001, §5.4).
 
-Only what has passed the gate counts, against the expectation of the chi-square distribution cut off at the gate: one
-wild match of a hundred sigmas would outweigh all honest ones, and says nothing of the covariances. The mean of the cut
-distribution still grows with the factor by which the covariances are too small, so that factor can be told. What was
-refused is reported beside, as a share.
+Only what is inside the gate's probability counts, against the expectation of the chi-square distribution cut off there:
+one wild match of a hundred sigmas would outweigh all honest ones, and says nothing of the covariances. The mean of the
+cut distribution still grows with the factor by which the covariances are too small, so that factor can be told. What
+was refused is reported beside, as a share.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ class Consistency:
     Attributes:
         verdict: in one word.
         reason: in words.
-        nis: mean of those that passed the gate, over its expectation: 1 where the covariances are honest; nan without
-            any.
+        nis: mean of those inside the gate's probability, over its expectation: 1 where the covariances are honest; nan
+            without any.
         low: below this the covariances are too large.
         high: above this they are too small.
         variance_ratio: the factor on the covariance of the innovations, state and measurement together, that would
             explain ``nis``; nan without any.
-        number: of measurements that passed the gate.
+        number: of those measurements.
         independent: how many independent ones they are worth.
         refused_share: by the gate, of all that were compared in that time.
     """
@@ -85,11 +85,13 @@ class NisMonitor:
     """Remembers the innovations of one kind of measurement. Not thread-safe: the owner locks.
 
     Args:
+        gate_probability: share of honest measurements that count; the others are wild.
         window: as many of the newest are judged as are worth this many independent ones.
         least_interval: between measurements, s; those closer together count as that far apart.
     """
 
-    def __init__(self, window: float, least_interval: float) -> None:
+    def __init__(self, gate_probability: float, window: float, least_interval: float) -> None:
+        self._gate_probability = gate_probability
         self._window = window
         self._least_interval = least_interval
         self._outcomes: deque[FixOutcome] = deque(maxlen=_KEPT)
@@ -109,12 +111,12 @@ class NisMonitor:
             return Consistency()
         recent = outcomes[-_RECENT:]
         dimensions = np.array([o.dimension for o in outcomes])
-        limits = np.array([o.limit for o in outcomes])
+        limits = np.asarray(chdtri(dimensions, 1.0 - self._gate_probability), dtype=np.float64)
         order = np.argsort([o.stamp for o in outcomes], kind="stable")
-        # Not `used`: one that insists is used against the gate, one that a rebuild lost had passed it.
-        passed = np.array([o.mahalanobis for o in outcomes]) <= limits
-        refused = int((~passed[-_RECENT:]).sum())
-        kept = order[passed[order]]
+        inside = np.array([o.mahalanobis for o in outcomes]) <= limits
+        used = np.array([o.used for o in outcomes])
+        refused = int((~used[-_RECENT:]).sum())
+        kept = order[inside[order]]
         intervals = np.diff([outcomes[i].stamp for i in kept], prepend=-np.inf)
         intervals = np.maximum(intervals, self._least_interval)
         tau = np.maximum([outcomes[i].correlation_time for i in kept], 1e-9)
@@ -122,8 +124,8 @@ class NisMonitor:
         # From the newest back, until they are worth the window.
         first = len(kept) - int(np.searchsorted(np.cumsum(weights[::-1]), self._window) + 1)
         kept, weights, intervals, tau = (a[max(0, first) :] for a in (kept, weights, intervals, tau))
-        compared = len(order) if not len(kept) else len(order) - int(np.flatnonzero(order == kept[0])[0])
-        share = 1.0 - len(kept) / compared
+        compared = order[int(np.flatnonzero(order == kept[0])[0]) :] if len(kept) else order
+        share = 1.0 - float(used[compared].mean())
         found = Consistency(number=len(kept), independent=float(weights.sum()), refused_share=share)
         if len(kept):
             distances = np.array([outcomes[i].mahalanobis for i in kept])

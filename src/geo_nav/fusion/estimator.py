@@ -23,7 +23,6 @@ from geo_nav.fusion.intake import FixOutcome, Intake
 from geo_nav.fusion.measurements import Attitude, GpsFix, Measurement, PoseFix
 from geo_nav.fusion.relative import RelativePose
 from geo_nav.fusion.sensors.standstill import StandstillDetector
-from geo_nav.fusion.tally import Tally
 from geo_nav.fusion.track_gate import TrackGate
 
 Array = npt.NDArray[np.float64]
@@ -61,8 +60,8 @@ class Result:
 
 
 class Estimator:
-    """Runs the graph window. Only :meth:`request`, :meth:`counts`, :meth:`count_refused_tracks` and what :attr:`tally`
-    offers may be called beside :meth:`update`.
+    """Runs the graph window. Only :meth:`request`, :meth:`counts` and :meth:`count_refused_tracks` may be called beside
+    :meth:`update`.
     """
 
     def __init__(self, config: FusionConfig, imu: ImuBuffer, model: ImuModel, intake: Intake) -> None:
@@ -80,7 +79,6 @@ class Estimator:
         self._refusal = ""
         self._tracks = TrackGate(config, imu, model)
         self._standstill = StandstillDetector(config, imu, model)
-        self.tally = Tally(config)
         self.anchor: Belief | None = None
 
     def counts(self) -> Counts:
@@ -134,7 +132,6 @@ class Estimator:
             self._decide(queued, span, result)
         except Exception as error:  # GTSAM has failed where there is no window to fall back on
             self._abandon(queued, error, result)
-        self.tally.add(result.fixes)
         return result
 
     def _decide(self, queued: list[Measurement | RelativePose], span: tuple[float, float], result: Result) -> None:
@@ -211,7 +208,6 @@ class Estimator:
         self._drop()
         self._window = GraphWindow(self._config, self._imu, self._model, belief)
         self.anchor = belief
-        self.tally.forget_innovations()
         self._count(last_fix=last_fix, waiting_for="")
         self._refusal = ""
         result.solved = True

@@ -33,7 +33,9 @@ from geo_nav.fusion.propagator import Propagator
 from geo_nav.fusion.protection import ProtectionLevels, protection_levels
 from geo_nav.fusion.relative import relative_pose
 from geo_nav.fusion.sensors.inputs import SensorInputs
+from geo_nav.fusion.solver_process import SolverProcess
 from geo_nav.fusion.status import StatusReport, calibrations, classify
+from geo_nav.fusion.tally import Tally
 from geo_nav.fusion.types import ImuSample, NavigationState, NavState
 from geo_nav.geodesy import LocalFrame, Pose, covariance_gtsam_from_ros
 
@@ -72,15 +74,21 @@ class Fusion(SensorInputs):
         config: settings.
         frame: the `map` frame (for gravity and the Earth's rotation).
         T_base_camera: `camera_optical` in `base_link`.
+        isolated: solve the graph in a process of its own, see :mod:`geo_nav.fusion.solver_process`; it ends with
+            :meth:`close`. The results are the same.
     """
 
-    def __init__(self, config: FusionConfig, frame: LocalFrame, T_base_camera: Pose) -> None:
+    def __init__(self, config: FusionConfig, frame: LocalFrame, T_base_camera: Pose, isolated: bool = False) -> None:
         self._T_base_camera = pose3(T_base_camera)
         self._imu = ImuBuffer(config)
         self._model = ImuModel(config, frame)
         intake = Intake()
-        self._estimator = Estimator(config, self._imu, self._model, intake)
-        super().__init__(config, frame, intake, self._estimator.tally)
+        self._estimator: Estimator | SolverProcess = (
+            SolverProcess(config, frame, self._imu, self._model, intake)
+            if isolated
+            else Estimator(config, self._imu, self._model, intake)
+        )
+        super().__init__(config, frame, intake, Tally(config))
         self._propagator: Propagator | None = None
         self._interrupted: Propagator | None = None
         self._previous: Propagator | None = None
@@ -262,6 +270,9 @@ class Fusion(SensorInputs):
                     self._estimator.interrupt(interrupted.belief())
                     interrupted = None
                 result = self._estimator.update()
+                if result.started:
+                    self._tally.forget_innovations()
+                self._tally.add(result.fixes)
                 if self._estimator.anchor is None:
                     with self._output_lock:
                         self._propagator = None
@@ -291,6 +302,12 @@ class Fusion(SensorInputs):
             if self._previous is not None:
                 successor.take_over(self._previous, keep_history=self._propagator is not None)
             self._propagator = self._previous = successor
+
+    def close(self) -> None:
+        """End the process that solves, if there is one; nothing else may be called afterwards."""
+        if isinstance(self._estimator, SolverProcess):
+            with self._update_lock:
+                self._estimator.close()
 
     # ------------------------------------------------------------------ answers
 
@@ -324,7 +341,7 @@ class Fusion(SensorInputs):
         counts = self._estimator.counts()
         since_fix = (stamp if now is None else now) - counts.last_fix if state else float("nan")
         horizontal = vertical = heading = float("nan")
-        consistency, levels = self._estimator.tally.consistency(), ProtectionLevels()
+        consistency, levels = self._tally.consistency(), ProtectionLevels()
         if state is not None:
             C = state.pose_covariance
             levels = protection_levels(C[:3, :3], consistency, counts.rivals, self._config.rival_fixes)
@@ -354,7 +371,7 @@ class Fusion(SensorInputs):
             imu_samples_refused=self._imu.refused,
             graph_rebuilds=counts.rebuilds,
             update_milliseconds=median(milliseconds) if milliseconds else 0.0,
-            measurements=self._estimator.tally.counts(),
+            measurements=self._tally.counts(),
             consistency=consistency,
             levels=levels,
             calibrations=calibrations(self._estimator.anchor),

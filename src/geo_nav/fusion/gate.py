@@ -107,7 +107,7 @@ class Gate:
             reason = self._objection_to_fix(m, distance, limit, log_likelihood(error, covariance))
         else:
             reason = self._objection(m, distance, limit)
-        verdicts.outcomes.append(FixOutcome(m.stamp, m.kind, not reason, reason, distance, len(error), limit, tau))
+        verdicts.outcomes.append(FixOutcome(m.stamp, m.kind, not reason, reason, distance, len(error), tau))
         if not reason:
             factor = self._correlation.factor(m.kind, m.stamp, tau)
             verdicts.used.append(m.inflated(factor))

@@ -24,7 +24,6 @@ class FixOutcome:
         reason: why not; empty where used.
         mahalanobis: squared distance to the prediction; nan where it was not compared.
         dimension: of that distance.
-        limit: of that distance, by the gate.
         correlation_time: of the errors of successive measurements of this kind, s.
     """
 
@@ -34,7 +33,6 @@ class FixOutcome:
     reason: str = ""
     mahalanobis: float = float("nan")
     dimension: int = 0
-    limit: float = float("nan")
     correlation_time: float = 0.0
 
 
@@ -78,6 +76,14 @@ class Intake:
             lost += self._overflow
             self._overflow = []
         return ready, lost
+
+    def drain(self) -> tuple[list[Measurement | RelativePose], list[Attitude]]:
+        """Everything that waits, whatever its stamp; it waits no more."""
+        with self._lock:
+            fixes, attitudes = list(self._fixes), list(self._attitudes)
+            self._fixes.clear()
+            self._attitudes.clear()
+        return fixes, attitudes
 
     def attitude(self, oldest: float, newest: float) -> Attitude | None:
         """The newest attitude between two stamps."""

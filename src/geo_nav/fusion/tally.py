@@ -45,7 +45,7 @@ class Tally:
         for outcome in outcomes:
             with self._lock:
                 if outcome.kind not in self._monitors:
-                    monitor = NisMonitor(c.consistency_window, c.min_state_spacing)
+                    monitor = NisMonitor(c.gate_probability, c.consistency_window, c.min_state_spacing)
                     self._monitors[outcome.kind] = monitor
                 self._monitors[outcome.kind].add(outcome)
             if outcome.used:

@@ -73,12 +73,11 @@ class TrackGate:
                 limit = float(chi2.ppf(c.gate_probability, 6))
                 if not distance <= limit:
                     reason = f"disagrees with the IMU: chi-square {distance:.1f} > {limit:.1f}"
-                    refused.append(FixOutcome(track.stamp, track.kind, False, reason, distance, 6, limit, tau))
+                    refused.append(FixOutcome(track.stamp, track.kind, False, reason, distance, 6, tau))
                     continue
                 self._last = track.stamp
                 used[track.reference_stamp] = track.inflated(self._correlation_factor(track.reference_stamp))
-                outcome = FixOutcome(track.stamp, track.kind, True, "", distance, 6, limit, tau)
-                outcomes[track.reference_stamp] = outcome
+                outcomes[track.reference_stamp] = FixOutcome(track.stamp, track.kind, True, "", distance, 6, tau)
         return list(used.values()), [*refused, *outcomes.values()]
 
     def _correlation_factor(self, reference: float) -> float:
