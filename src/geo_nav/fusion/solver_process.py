@@ -5,8 +5,6 @@ as long. In another process they hold another interpreter. And what kills that p
 kernel's lack of memory, no longer takes the odometry away: a new one goes on from the last good state.
 
 Both ends talk through a private pair of sockets, never through anything that another process could write to.
-
-    python -m geo_nav.fusion.solver_process FD    (started by :class:`SolverProcess`)
 """
 
 from __future__ import annotations
@@ -36,6 +34,10 @@ from geo_nav.fusion.types import ImuSample
 from geo_nav.geodesy import LocalFrame
 
 Array = npt.NDArray[np.float64]
+
+SWITCH_INTERVAL = 5e-4
+"""For :func:`sys.setswitchinterval` where IMU callback and worker are threads of one process, s: a thread that computes
+lets one that waits have the interpreter after this time. Python's usual 5 ms would delay every callback."""
 
 _PATIENCE = 20.0
 """A solver that does not answer for so long is ended, s; the first answer waits for its imports as well."""
@@ -145,7 +147,8 @@ class SolverProcess:
 
     def _begin(self) -> None:
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "geo_nav.fusion.solver_process", str(theirs.fileno())]
+        # Not `-m`: what it sends would then be of the module `__main__`.
+        command = [sys.executable, "-c", f"from {__name__} import main; main({theirs.fileno()})"]
         self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL)
         theirs.close()
         self._pipe = Connection(ours.detach())
@@ -245,7 +248,3 @@ def main(descriptor: int) -> None:
             pipe.send(solver.answer(pipe.recv()))
     except (EOFError, OSError):  # the other end has gone
         os._exit(0)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))
