@@ -12,7 +12,7 @@ from geo_nav.evaluation.metrics import rms
 from geo_nav.evaluation.outages.journey import Journey, JourneyOptions
 from geo_nav.evaluation.outages.laws import FRAME_RATE, GAPS, LATENCY
 from geo_nav.evaluation.outages.play import Player, Trace
-from geo_nav.fusion import FusionConfig, StatusReport
+from geo_nav.fusion import StatusReport
 
 Array = npt.NDArray[np.float64]
 
@@ -127,15 +127,6 @@ def _autocorrelation(stamps: Array, white: Array, lag: float) -> float:
     first = np.flatnonzero(other < len(stamps))
     pairs = first[np.abs(stamps[other[first]] - stamps[first] - lag) < 0.5 / FRAME_RATE]
     return float((white[pairs] * white[other[pairs]]).mean() / (white**2).mean())
-
-
-def told(config: FusionConfig) -> dict[str, float]:
-    """What fusion is told that matters here."""
-    names = (
-        "accelerometer_noise", "gyroscope_noise", "accelerometer_bias_walk", "gyroscope_bias_walk",
-        "accelerometer_bias_sigma", "gyroscope_bias_sigma", "fix_correlation_time", "track_spacing", "lag",
-    )  # fmt: skip
-    return {name: float(getattr(config, name)) for name in names}
 
 
 def _mean(values: Array) -> float:
