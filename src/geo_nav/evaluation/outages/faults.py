@@ -33,8 +33,8 @@ _IMU_RATE = 100.0
 _SETTLED = 30.0
 _LAST = 30.0
 """The end of the flight, over which the error afterwards is counted, s."""
-_NEAR = 3.0
-"""An error below this counts as settled, m: the undisturbed flight stays below."""
+_NEAR = 5.0
+"""An error below this counts as settled, m."""
 _QUIET_END = 2.0
 """Fixes and tracks of the last seconds are left out everywhere, so that what comes late still arrives, s."""
 _JUDGED_UNTIL = DURATION - 5.0
@@ -269,6 +269,8 @@ _GPS_ALONE = {**_GPS_ALL_THE_WAY, "registrations": False}
 
 FAULTS: tuple[Fault, ...] = (
     Fault("nothing", BEGIN),
+    Fault("nothing, GPS beside registrations", BEGIN, options=_GPS_ALL_THE_WAY),
+    Fault("nothing, GPS alone", BEGIN, options=_GPS_ALONE),
     Fault("every second IMU sample NaN for 10 s", BEGIN + 10.0, _nan_imu),
     Fault("IMU saturated, 0.3 s of each of 10 s", BEGIN + 10.0, _saturated),
     Fault("IMU silent for 0.5 s", BEGIN + 0.5, _imu_gap(0.5)),
@@ -286,10 +288,10 @@ FAULTS: tuple[Fault, ...] = (
     Fault("20 false fixes, one place 100 m off, at 1 Hz", BEGIN + 20.0, _false_place(5)),
     Fault("3 in 10 fixes of a minute false, 20 to 150 m", BEGIN + 60.0, _scattered),
     Fault("GPS spoofed beside registrations, drifts by 0.5 m/s", BEGIN + 60.0, _gps_drifts(0.5), _GPS_ALL_THE_WAY),
-    Fault("GPS spoofed with nothing beside it, drifts by 0.5 m/s", BEGIN + 60.0, _gps_drifts(0.5), _GPS_ALONE),
+    Fault("GPS spoofed alone, drifts by 0.5 m/s", BEGIN + 60.0, _gps_drifts(0.5), _GPS_ALONE),
     Fault("GPS jammed beside registrations, 50 m for 30 s", BEGIN + 30.0, _gps_jammed, _GPS_ALL_THE_WAY),
-    Fault("GPS jammed with nothing beside it, 50 m for 30 s", BEGIN + 30.0, _gps_jammed, _GPS_ALONE),
-    Fault("GPS lost for 30 s with nothing beside it", BEGIN + 30.0, _gps_lost, _GPS_ALONE),
+    Fault("GPS jammed alone, 50 m for 30 s", BEGIN + 30.0, _gps_jammed, _GPS_ALONE),
+    Fault("GPS lost for 30 s alone", BEGIN + 30.0, _gps_lost, _GPS_ALONE),
     Fault("GTSAM raises once", BEGIN, around=_solver_fails(1)),
     Fault("GTSAM raises twice in a row", BEGIN, around=_solver_fails(2)),
     Fault("killed, back after 2 s from its checkpoint", BEGIN + _DOWN, _down, each=_killed(True)),
@@ -364,7 +366,7 @@ def _tracking_after(trace: Trace, end: float) -> float | None:
 
 
 def _settled_after(trace: Trace, end: float) -> float | None:
-    """Seconds from the end of a fault until the error stays below 3 m; None where it does not."""
+    """Seconds from the end of a fault until the error stays below 5 m; None where it does not."""
     scores = trace.between(end, _JUDGED_UNTIL)
     far = scores.times[scores.distances >= _NEAR]
     near = scores.times[scores.times > (far[-1] if len(far) else end)]

@@ -187,7 +187,7 @@ def faults_table(rows: Rows) -> str:
     """One line for each fault."""
     lines = [
         "| fault | what fusion did | states from then on | error m: before (RMS), during (worst), after (worst), "
-        "last 30 s (RMS) | TRACKING again s | error below 3 m for good s |",
+        "last 30 s (RMS) | TRACKING again s | error below 5 m for good s |",
         "|---|---|---|--:|--:|--:|",
     ]
     for r in rows:
