@@ -284,12 +284,11 @@ class Estimator:
         except Exception as error:  # whatever GTSAM raises: the window starts anew, the run goes on
             used = self._rebuild(used, error, result)
         fixes = [m for m in used if m.is_fix]
-        if not fixes:
-            self._reconsider(newest_imu, result)
-            return
-        self._gate.opposition.clear()
-        last_fix = max([self._counts.last_fix, *(m.stamp for m in fixes)])
-        self._count(used=self._counts.used + len(fixes), last_fix=last_fix)
+        if fixes:
+            self._gate.opposition.answer(fixes)
+            last_fix = max([self._counts.last_fix, *(m.stamp for m in fixes)])
+            self._count(used=self._counts.used + len(fixes), last_fix=last_fix)
+        self._reconsider(newest_imu, result)
 
     def _judge(self, window: GraphWindow, measurements: list[Measurement], verdicts: Verdicts, result: Result) -> None:
         try:
