@@ -7,8 +7,8 @@
 
 `levels`: flights of 60 s with a fix at 5 Hz whose sigmas are right (its errors independent, or correlated over 2 s and
 taken for that), too small by 1.4 and by 2, and with one fix in 20 or in 5 wrong; looked at five times a second from
-10 s on. `policies`: flights of 30 s with shares of fixes that are wrong by 3 to 6 sigma, once in directions of their own
-and once all in one; error and NEES from 5 s on, at 2.5 Hz.
+10 s on. `policies`: flights of 30 s with shares of fixes that are wrong by 3 to 6 sigma, once in directions of their
+own and once all in one; error and NEES from 5 s on, at 2.5 Hz.
 `fault`: flights of 14 s in which one fix at 11 s is off to the north by the most that the gate lets pass, found by
 bisection; how far that moves the output, beside the flight without it.
 `logs`: real inertial logs of GEO_NAV_DATA with a GPS fix every second or five; the others are withheld and compared
