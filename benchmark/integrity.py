@@ -177,7 +177,8 @@ def compare_logs() -> None:
           "| without bound | NIS at the end |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|")
     sets, absent = log_sets(("plane", "quad106", "quadOptFlowLogData"), data_folder())
-    print("\n".join(absent), file=sys.stderr)
+    for line in absent:
+        print(line, file=sys.stderr)
     for log_set in sets:
         record = log_set.readers[0]()
         start = find_start(record)
@@ -188,7 +189,7 @@ def compare_logs() -> None:
 
 
 def _against_withheld(record: Record, start: Start, interval: float) -> tuple[Array, float, str]:
-    """Shares (4,) of the withheld fixes beyond each level, the share of levels without bound, and the last NIS."""
+    """Shares (4,) of the withheld fixes beyond each level that has a bound, the share without, and the last NIS."""
     chosen = plan(record, start, interval)
     given, scored, ours = set(chosen.given.tolist()), set(chosen.scored.tolist()), Ours(record, start)
     imu, fixes = record.imu, record.fixes
@@ -202,8 +203,9 @@ def _against_withheld(record: Record, start: Start, interval: float) -> tuple[Ar
                 error = ours.estimate().after(ahead).position - fixes.positions[following]
                 found = ours.fusion.status().levels
                 levels = np.array([getattr(found, name) for name in LEVELS])
-                beyond.append(np.repeat([np.hypot(*error[:2]), abs(error[2])], 2) > levels)
                 unbounded.append(np.isinf(levels[0]))
+                if not unbounded[-1]:
+                    beyond.append(np.repeat([np.hypot(*error[:2]), abs(error[2])], 2) > levels)
             if following in given:
                 ours.fix(following)
             following += 1
