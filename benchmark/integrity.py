@@ -5,9 +5,10 @@
     python benchmark/integrity.py fault [--seeds 8]
     python benchmark/integrity.py logs
 
-`levels`: flights of 60 s with a fix at 5 Hz whose sigmas are right, too small by 1.4 and by 2, and with one fix in 20
-or in 5 wrong; looked at five times a second from 10 s on. `policies`: flights of 30 s with shares of fixes that are
-wrong by 3 to 6 sigma, once in directions of their own and once all in one; error and NEES from 5 s on, at 2.5 Hz.
+`levels`: flights of 60 s with a fix at 5 Hz whose sigmas are right (its errors independent, or correlated over 2 s and
+taken for that), too small by 1.4 and by 2, and with one fix in 20 or in 5 wrong; looked at five times a second from
+10 s on. `policies`: flights of 30 s with shares of fixes that are wrong by 3 to 6 sigma, once in directions of their
+own and once all in one; error and NEES from 5 s on, at 2.5 Hz.
 `fault`: flights of 14 s in which one fix at 11 s is off to the north by the most that the gate lets pass, found by
 bisection; how far that moves the output, beside the flight without it.
 `logs`: real inertial logs of GEO_NAV_DATA with a GPS fix every second or five; the others are withheld and compared
@@ -27,7 +28,7 @@ import numpy.typing as npt
 
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("src", "test")]
 
-from fusion_helpers import FIX_SIGMAS, Fix, World, give_fix, new_fusion, run  # noqa: E402
+from fusion_helpers import FIX_SIGMAS, T_BASE_CAMERA, Fix, World, give_fix, new_fusion, run  # noqa: E402
 from geo_nav.evaluation.inertial.estimators import Ours  # noqa: E402
 from geo_nav.evaluation.inertial.protocol import plan  # noqa: E402
 from geo_nav.evaluation.inertial.record import Record  # noqa: E402
@@ -41,11 +42,20 @@ Array = npt.NDArray[np.float64]
 LEVELS = ("horizontal_95", "horizontal_999", "vertical_95", "vertical_999")
 
 
-def flown(seed: int, duration: float, claim: float = 1.0, wrong: float = 0.0, one_sided: bool = False) -> World:
+def flown(
+    seed: int,
+    duration: float,
+    claim: float = 1.0,
+    wrong: float = 0.0,
+    one_sided: bool = False,
+    correlation_time: float = 0.0,
+) -> World:
     """A flight whose fixes claim ``claim`` times their sigmas, and of which a share is 3 to 6 sigma off."""
     world = World(seed=seed, duration=duration, rate=50.0)
     rng = np.random.default_rng([seed, 99])
     side = rng.normal(size=3)
+    if correlation_time > 0.0:
+        _correlate(world, correlation_time, rng)
     fixes = []
     for fix in world.fixes:
         direction = side if one_sided else rng.normal(size=3)
@@ -58,9 +68,20 @@ def flown(seed: int, duration: float, claim: float = 1.0, wrong: float = 0.0, on
     return world
 
 
-def watched(world: World) -> tuple[Array, Array, str]:
+def _correlate(world: World, time: float, rng: np.random.Generator) -> None:
+    """Give the fixes errors of the same sigmas that are an AR(1) process."""
+    rho = np.exp(-1.0 / (world.fix_rate * time))
+    error = rng.normal(0.0, FIX_SIGMAS)
+    for fix in world.fixes:
+        error = rho * error + np.sqrt(1.0 - rho**2) * rng.normal(0.0, FIX_SIGMAS)
+        truth = world.flight.pose(fix.stamp) @ T_BASE_CAMERA
+        turned = Pose.from_rotation_vector(error[3:], np.zeros(3)).rotation @ truth.rotation
+        fix.T_map_camera = Pose(turned, truth.translation + error[:3])
+
+
+def watched(world: World, correlation_time: float) -> tuple[Array, Array, str]:
     """Errors (N, 2) horizontal and vertical, the levels (N, 4) beside them, and the last verdict."""
-    fusion, waiting, next_update = new_fusion(), list(world.fixes), 0.0
+    fusion, waiting, next_update = new_fusion(fix_correlation_time=correlation_time), list(world.fixes), 0.0
     errors, levels = [], []
     for sample in world.imu:
         fusion.add_imu(sample)
@@ -84,6 +105,7 @@ def compare_levels(seeds: int) -> None:
     print("|---|---|---|---|---|---|")
     cases = {
         "honest": {},
+        "honest, errors correlate over 2 s": {"correlation_time": 2.0},
         "sigmas too small by 1.4": {"claim": 1.0 / 1.4},
         "sigmas too small by 2": {"claim": 0.5},
         "5 % wrong": {"wrong": 0.05},
@@ -91,7 +113,8 @@ def compare_levels(seeds: int) -> None:
         "20 % wrong, to one side": {"wrong": 0.2, "one_sided": True},
     }
     for name, case in cases.items():
-        flights = [watched(flown(seed, 60.0, **case)) for seed in range(1000, 1000 + seeds)]
+        tau = case.get("correlation_time", 0.0)
+        flights = [watched(flown(seed, 60.0, **case), tau) for seed in range(1000, 1000 + seeds)]
         errors, levels = (np.concatenate([f[i] for f in flights]) for i in (0, 1))
         beyond = 100.0 * (np.repeat(errors, 2, axis=1) > levels).mean(axis=0)
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in Counter(f[2] for f in flights).items())
@@ -154,7 +177,8 @@ def compare_logs() -> None:
           "| without bound | NIS at the end |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|")
     sets, absent = log_sets(("plane", "quad106", "quadOptFlowLogData"), data_folder())
-    print("\n".join(absent), file=sys.stderr)
+    for line in absent:
+        print(line, file=sys.stderr)
     for log_set in sets:
         record = log_set.readers[0]()
         start = find_start(record)
@@ -165,7 +189,7 @@ def compare_logs() -> None:
 
 
 def _against_withheld(record: Record, start: Start, interval: float) -> tuple[Array, float, str]:
-    """Shares (4,) of the withheld fixes beyond each level, the share of levels without bound, and the last NIS."""
+    """Shares (4,) of the withheld fixes beyond each level that has a bound, the share without, and the last NIS."""
     chosen = plan(record, start, interval)
     given, scored, ours = set(chosen.given.tolist()), set(chosen.scored.tolist()), Ours(record, start)
     imu, fixes = record.imu, record.fixes
@@ -179,8 +203,9 @@ def _against_withheld(record: Record, start: Start, interval: float) -> tuple[Ar
                 error = ours.estimate().after(ahead).position - fixes.positions[following]
                 found = ours.fusion.status().levels
                 levels = np.array([getattr(found, name) for name in LEVELS])
-                beyond.append(np.repeat([np.hypot(*error[:2]), abs(error[2])], 2) > levels)
                 unbounded.append(np.isinf(levels[0]))
+                if not unbounded[-1]:
+                    beyond.append(np.repeat([np.hypot(*error[:2]), abs(error[2])], 2) > levels)
             if following in given:
                 ours.fix(following)
             following += 1
