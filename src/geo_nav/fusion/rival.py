@@ -143,6 +143,7 @@ class Opposition:
         self._imu = imu
         self._model = model
         self._rival: Rival | None = None
+        self._scattering = False
 
     def clear(self) -> None:
         """There is none any more."""
@@ -161,12 +162,13 @@ class Opposition:
             self._rival = None
             return False
 
-    def take(self, fix: Measurement, belief: Belief) -> bool:
+    def take(self, fix: Measurement, belief: Belief, scattering: bool) -> bool:
         """A fix that the state in power does not get: it joins the rival, or begins one if most contradict that.
 
         Args:
             fix: a fix.
             belief: prediction of the state in power at its stamp.
+            scattering: whether fixes like it have lately agreed with nothing, and the state may have followed some.
 
         Returns:
             whether it agrees with the fixes before it.
@@ -177,6 +179,7 @@ class Opposition:
                 self._rival.take(fix)
             if self._rival is None or self._rival.misses > self._rival.hits:
                 self._rival = Rival(self._config, self._imu, self._model, belief, fix)
+                self._scattering = scattering
         except Exception:  # as above
             self._rival = None
         return self.fixes > max(before, 1)
@@ -200,7 +203,8 @@ class Opposition:
             return None
         try:
             rival.keep_up(newest_imu)
-            seconds = c.rival_seconds_lost if rival.first >= lost_from else c.rival_seconds
+            doubtful = self._scattering or rival.first >= lost_from
+            seconds = c.rival_seconds_lost if doubtful else c.rival_seconds
             convincing = rival.hits >= c.rival_fixes and rival.last - rival.first >= seconds
             return (rival, rival.window.newest()) if convincing else None
         except Exception:  # as above
