@@ -73,15 +73,15 @@ class Measurement(Protocol):
 
     may_insist: ClassVar[bool]
     """Whether it is taken in spite of the gate when that has refused it for long: then rather the state is wrong, or
-    its auxiliary variable has jumped, than the sensor. The robust loss bounds what each one does."""
+    an auxiliary variable has jumped, than the sensor. The robust loss bounds what each one does."""
 
     @property
     def stamp(self) -> float:
         """Of the exposure, s."""
 
     @property
-    def walk(self) -> RandomWalk | None:
-        """The auxiliary variable that it depends on."""
+    def walks(self) -> tuple[RandomWalk, ...]:
+        """The auxiliary variables that it depends on."""
 
     @property
     def spacing(self) -> float:
@@ -100,7 +100,7 @@ class Measurement(Protocol):
         """The factors on a state."""
 
     def innovation(self, belief: Belief) -> tuple[Array, Array]:
-        """Difference to a belief at the same stamp that knows the auxiliary variable, and its covariance."""
+        """Difference to a belief at the same stamp that knows the auxiliary variables, and its covariance."""
 
     def moved(self, before: Belief, after: Belief) -> Measurement:
         """This measurement as it would be at another stamp, by the predicted motion."""
@@ -122,12 +122,16 @@ class PoseFix:
     kind: ClassVar[str] = "pose"
     is_fix: ClassVar[bool] = True
     may_insist: ClassVar[bool] = False
-    walk: ClassVar[RandomWalk | None] = None
     spacing: ClassVar[float] = 0.0
 
     stamp: float
     pose: Any
     covariance: Array
+
+    @property
+    def walks(self) -> tuple[RandomWalk, ...]:
+        """None: the camera's calibration is taken as it is."""
+        return ()
 
     def correlation_time(self, config: FusionConfig) -> float:
         """As configured."""
@@ -150,6 +154,18 @@ class PoseFix:
         """(6,) rotation and position in the body frame."""
         error = belief.nav.pose().localCoordinates(self.pose)
         return error, belief.covariance[:6, :6] + self.covariance
+
+    def seat(self, belief: Belief) -> tuple[Any, Array, Array]:
+        """Where this fix alone puts `base_link`.
+
+        Args:
+            belief: prediction at the stamp, for the motion and the n auxiliary variables.
+
+        Returns:
+            ``gtsam.Pose3``; the fix' part of its covariance (6, 6) in GTSAM order; its derivatives (6, n) by the
+            auxiliary variables.
+        """
+        return self.pose, self.covariance, np.zeros((6, len(belief.walks)))
 
     def moved(self, before: Belief, after: Belief) -> PoseFix:
         """Composed with the predicted motion."""
@@ -180,7 +196,7 @@ class GpsFix:
     kind: ClassVar[str] = "gps"
     is_fix: ClassVar[bool] = True
     may_insist: ClassVar[bool] = False
-    walk: ClassVar[RandomWalk | None] = None
+    walks: ClassVar[tuple[RandomWalk, ...]] = ()
     spacing: ClassVar[float] = 0.0
 
     stamp: float

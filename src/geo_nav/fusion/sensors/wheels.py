@@ -13,7 +13,6 @@ from geo_nav.fusion.auxiliary import RandomWalk
 from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.sensors.residual import (
     AUXILIARY,
-    COLUMNS,
     GYROSCOPE_BIAS,
     ROTATION,
     VELOCITY,
@@ -84,18 +83,19 @@ class WheelSpeed(ResidualMeasurement):
         """The point moves with the vehicle's turning."""
         return replace(self, angular_velocity=angular_velocity)
 
-    def residual(self, nav: Any, bias: Any, auxiliary: float) -> tuple[Array, Array]:
+    def residual(self, nav: Any, bias: Any, auxiliaries: Array) -> tuple[Array, Array]:
         """(3,) forward, left, up, m/s."""
+        (scale,) = auxiliaries
         in_body = nav.attitude().matrix().T @ nav.velocity()
         arm = skew(self.reference)
         velocity = in_body - arm @ (self.angular_velocity - bias.gyroscope())
-        jacobian = np.zeros((3, COLUMNS))
+        jacobian = self.zero_jacobian(3)
         jacobian[:, ROTATION] = skew(in_body)
         jacobian[:, VELOCITY] = np.eye(3)
         jacobian[:, GYROSCOPE_BIAS] = arm
-        jacobian[0] *= auxiliary
+        jacobian[0] *= scale
         jacobian[0, AUXILIARY] = velocity[0]
-        return velocity * [auxiliary, 1.0, 1.0] - [self.speed, 0.0, 0.0], jacobian
+        return velocity * [scale, 1.0, 1.0] - [self.speed, 0.0, 0.0], jacobian
 
 
 def wheel_speed(config: WheelConfig, stamp: float, speed: float, sigma: float | None) -> WheelSpeed:
@@ -118,7 +118,7 @@ def wheel_speed(config: WheelConfig, stamp: float, speed: float, sigma: float | 
     return WheelSpeed(
         stamp=stamp,
         covariance=np.diag(np.square([sigma, config.lateral_sigma, config.vertical_sigma])),
-        walk=config.walk,
+        walks=(config.walk,),
         spacing=config.spacing,
         speed=float(speed),
         reference=np.array(config.reference),
