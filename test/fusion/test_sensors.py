@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import gtsam
@@ -33,7 +34,7 @@ EVERY: list[tuple[ResidualMeasurement, list[float]]] = [
     (pressure_altitude(BarometerConfig(), FRAME, 1.0, 612.0, None), [35.0]),
     (baseline_direction(HeadingConfig(baseline=[0.3, 1.1, 0.2]), FRAME, 1.0, 0.7, None), []),
     (magnetic_direction(HeadingConfig(declination=0.1), FRAME, 1.0, np.array([14e-6, -9e-6, -43e-6])), []),
-    (wheel_speed(WHEELS, 1.0, 9.0, None).with_rate(np.array([0.02, -0.1, 0.4])), [1.03]),
+    (replace(wheel_speed(WHEELS, 1.0, 9.0, None), angular_velocity=np.array([0.02, -0.1, 0.4])), [1.03]),
     (
         Standstill(
             stamp=1.0,

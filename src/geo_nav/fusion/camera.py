@@ -92,7 +92,8 @@ class CameraPose(ResidualMeasurement):
     Attributes:
         pose: ``gtsam.Pose3`` of `base_link` in `map`, by the mounting as given.
         T_base_camera: ``gtsam.Pose3``, as given.
-        angular_velocity: (3,) of the IMU at the stamp, bias and all, rad/s.
+        angular_velocity: (3,) of the IMU about the stamp, bias and all, rad/s.
+        turning: whether the body is known to turn; otherwise it counts as not turning.
     """
 
     kind: ClassVar[str] = "pose"
@@ -101,11 +102,12 @@ class CameraPose(ResidualMeasurement):
     pose: Any
     T_base_camera: Any
     angular_velocity: Array
+    turning: bool = True
 
     def _motions(self, nav: Any, bias: Any, auxiliaries: Array) -> tuple[Array, float, Any, Any]:
         """Twist of the body, time from the stamp to the exposure, and what both make; the error of the mounting."""
         in_body = nav.attitude().matrix().T @ nav.velocity()
-        twist = np.concatenate([self.angular_velocity - bias.gyroscope(), in_body])
+        twist = np.concatenate([self.turning * (self.angular_velocity - bias.gyroscope()), in_body])
         # The stamp has the expected offset taken off already.
         dt = self.walks[0].start - float(auxiliaries[0])
         mounting = gtsam.Pose3.Expmap(self.T_base_camera.AdjointMap() @ auxiliaries[1:])
@@ -122,7 +124,7 @@ class CameraPose(ResidualMeasurement):
         jacobian[:, :6] = by_motion @ motion.inverse().AdjointMap()
         jacobian[:, ROTATION] += dt * by_twist[:, 3:] @ skew(twist[3:])
         jacobian[:, VELOCITY] = dt * by_twist[:, 3:]
-        jacobian[:, GYROSCOPE_BIAS] = -dt * by_twist[:, :3]
+        jacobian[:, GYROSCOPE_BIAS] = -dt * self.turning * by_twist[:, :3]
         jacobian[:, AUXILIARY] = -by_twist @ twist
         by_correction = self.T_base_camera.AdjointMap() @ gtsam.Pose3.ExpmapDerivative(auxiliaries[1:])
         jacobian[:, AUXILIARY + 1 :] = by_mounting @ by_correction

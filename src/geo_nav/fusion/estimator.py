@@ -128,7 +128,7 @@ class Estimator:
         queued, lost = self._intake.take(span[1], self._config.lag)
         result.fixes += lost
         tracks = [m for m in queued if isinstance(m, RelativePose)]
-        measurements = [self._with_rate(m, span) for m in queued if not isinstance(m, RelativePose)]
+        measurements = [self._with_imu(m, span) for m in queued if not isinstance(m, RelativePose)]
         self._serve_request(span, result)
         if self._window is None:
             early: list[Measurement | RelativePose] = [*tracks, *(m for m in measurements if not m.is_fix)]
@@ -141,11 +141,9 @@ class Estimator:
         self.tally.add(result.fixes)
         return result
 
-    def _with_rate(self, measurement: Measurement, span: tuple[float, float]) -> Measurement:
-        """With the IMU's angular velocity; what is older than the IMU will be too old for the graph, too."""
-        if measurement.stamp < span[0]:
-            return measurement
-        return measurement.with_rate(self._imu.sample_at(measurement.stamp)[1])
+    def _with_imu(self, measurement: Measurement, span: tuple[float, float]) -> Measurement:
+        """With what it takes from the IMU; what is older than that will be too old for the graph, too."""
+        return measurement if measurement.stamp < span[0] else measurement.with_imu(self._imu)
 
     # ------------------------------------------------------------------ start
 

@@ -14,6 +14,7 @@ from geo_nav.fusion.auxiliary import RandomWalk
 from geo_nav.fusion.belief import Belief, pose3, rot3
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.errors import FusionError
+from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.keys import StateKeys
 from geo_nav.fusion.loss import robust
 from geo_nav.geodesy import Pose
@@ -90,8 +91,12 @@ class Measurement(Protocol):
     def correlation_time(self, config: FusionConfig) -> float:
         """Of the errors of successive measurements of this kind, s; 0 where they are independent."""
 
-    def with_rate(self, angular_velocity: Array) -> Measurement:
-        """This measurement with the IMU's angular velocity (3,) at its stamp, rad/s, if it needs that."""
+    def with_imu(self, imu: ImuBuffer) -> Measurement:
+        """This measurement with what it takes from the IMU at its stamp, if anything.
+
+        Args:
+            imu: holds the stamp.
+        """
 
     def placed(self, belief: Belief) -> Measurement:
         """This measurement with what it takes from the prediction at its stamp, if anything."""
@@ -137,8 +142,8 @@ class PoseFix:
         """As configured."""
         return config.fix_correlation_time
 
-    def with_rate(self, angular_velocity: Array) -> PoseFix:
-        """The angular velocity is not needed."""
+    def with_imu(self, imu: ImuBuffer) -> PoseFix:
+        """The IMU is not needed."""
         return self
 
     def placed(self, belief: Belief) -> PoseFix:
@@ -211,9 +216,9 @@ class GpsFix:
         """As configured."""
         return config.gps_correlation_time
 
-    def with_rate(self, angular_velocity: Array) -> GpsFix:
+    def with_imu(self, imu: ImuBuffer) -> GpsFix:
         """A velocity at a lever arm needs the angular velocity."""
-        return replace(self, angular_velocity=angular_velocity)
+        return replace(self, angular_velocity=imu.sample_at(self.stamp)[1])
 
     def placed(self, belief: Belief) -> GpsFix:
         """The velocity brought from the antenna to `base_link` by the predicted attitude."""

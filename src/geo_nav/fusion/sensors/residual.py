@@ -17,6 +17,7 @@ from geo_nav.fusion.loss import robust
 if TYPE_CHECKING:
     from geo_nav.fusion.belief import Belief
     from geo_nav.fusion.config import FusionConfig
+    from geo_nav.fusion.imu_buffer import ImuBuffer
 
 Array = npt.NDArray[np.float64]
 
@@ -74,8 +75,8 @@ class ResidualMeasurement(ABC):
         """The errors count as independent."""
         return 0.0
 
-    def with_rate(self, angular_velocity: Array) -> Self:
-        """The angular velocity is not needed."""
+    def with_imu(self, imu: ImuBuffer) -> Self:
+        """The IMU is not needed."""
         return self
 
     def placed(self, belief: Belief) -> Self:

@@ -22,6 +22,7 @@ from geo_nav.fusion.sensors.residual import (
 
 if TYPE_CHECKING:
     from geo_nav.fusion.config import FusionConfig
+    from geo_nav.fusion.imu_buffer import ImuBuffer
 
 Array = npt.NDArray[np.float64]
 
@@ -79,9 +80,9 @@ class WheelSpeed(ResidualMeasurement):
         """As configured."""
         return config.wheels.correlation_time
 
-    def with_rate(self, angular_velocity: Array) -> Self:
+    def with_imu(self, imu: ImuBuffer) -> Self:
         """The point moves with the vehicle's turning."""
-        return replace(self, angular_velocity=angular_velocity)
+        return replace(self, angular_velocity=imu.sample_at(self.stamp)[1])
 
     def residual(self, nav: Any, bias: Any, auxiliaries: Array) -> tuple[Array, Array]:
         """(3,) forward, left, up, m/s."""
