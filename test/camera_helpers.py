@@ -10,6 +10,7 @@ from fusion_helpers import FIX_SIGMAS, T_BASE_CAMERA, Array, Fix, Flight, Trace,
 from geo_nav.fusion import Fusion
 from geo_nav.fusion.camera import CameraCalibrationConfig
 from geo_nav.geodesy import Pose
+from sensor_helpers import Event
 
 
 class Manoeuvres(Flight):
@@ -67,6 +68,26 @@ def misfit(
         measured = Pose(Rotation.from_rotvec(noise[3:]).as_matrix() @ truth.rotation, truth.translation + noise[:3])
         fixes.append(Fix(fix.stamp, fix.arrival, measured, fix.covariance))
     return fixes
+
+
+def motions(world: World, fixes: list[Fix], late: float, rotation: npt.ArrayLike) -> list[Event]:
+    """Frames tracked at 5 Hz for a second from each fix on, by the same camera; the flow drifts by 5 cm and 0.03°."""
+    rng = np.random.default_rng([world.seed, 13])
+    mounting = T_BASE_CAMERA @ Pose(Rotation.from_rotvec(rotation).as_matrix(), np.zeros(3))
+    sigmas = np.array([0.05, 0.05, 0.05, *np.radians([0.03, 0.03, 0.03])])
+    events = []
+    for fix in fixes:
+        error = np.zeros(6)
+        for age in (0.4, 0.6, 0.8, 1.0):
+            error = error + rng.normal(0.0, sigmas * np.sqrt(0.4 if age == 0.4 else 0.2))
+            begin, end = (world.flight.pose(t - late) @ mounting for t in (fix.stamp, fix.stamp + age))
+            truth = begin.inverse() @ end
+            motion = Pose(Rotation.from_rotvec(error[3:]).as_matrix() @ truth.rotation, truth.translation + error[:3])
+            stamps, covariance = (fix.stamp, fix.stamp + age), np.diag(sigmas**2 * age)
+            events.append(
+                Event(stamps[1] + 0.08, lambda f, s=stamps, m=motion, c=covariance: f.add_relative_pose(*s, m, c))
+            )
+    return events
 
 
 def fly(

@@ -10,17 +10,20 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from camera_helpers import Manoeuvres, Straight, fly, misfit
-from fusion_helpers import CONFIG, FIX_SIGMAS, T_BASE_CAMERA, Fix, World, new_fusion, run
+from camera_helpers import Manoeuvres, Straight, fly, misfit, motions
+from fusion_helpers import CONFIG, FIX_SIGMAS, FRAME, T_BASE_CAMERA, Fix, World, new_fusion, run
 from geo_nav.fusion import Fusion
 from geo_nav.fusion.belief import Belief, pose3, pose_from_pose3
-from geo_nav.fusion.calibrated_pose import calibrated
+from geo_nav.fusion.calibrated import calibrated_fix, calibrated_motion
 from geo_nav.fusion.camera import CameraCalibrationConfig
 from geo_nav.fusion.graph import GraphWindow
+from geo_nav.fusion.imu_buffer import ImuBuffer
+from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.fusion.keys import StateKeys
 from geo_nav.fusion.measurements import PoseFix, pose_fix
+from geo_nav.fusion.relative import RelativePose, relative_pose
 from geo_nav.fusion.rival import seated
-from sensor_helpers import random_belief
+from sensor_helpers import play, random_belief
 
 LATE, ROTATION, TRANSLATION = 0.04, np.radians([1.0, -1.2, 1.5]), np.array([0.2, -0.15, 0.1])
 TRUE = np.concatenate([[LATE], ROTATION, TRANSLATION])
@@ -42,7 +45,7 @@ def known(fusion: Fusion) -> tuple[np.ndarray, np.ndarray]:
 
 def fix_of(belief: Belief, config: CameraCalibrationConfig) -> PoseFix:
     """What a camera that is as expected says of a belief's place."""
-    return calibrated(PoseFix(belief.stamp, belief.nav.pose(), np.diag(np.repeat([1e-4, 0.04], 3))), config, T_BC)
+    return calibrated_fix(PoseFix(belief.stamp, belief.nav.pose(), np.diag(np.repeat([1e-4, 0.04], 3))), config, T_BC)
 
 
 def test_camera_that_is_held_costs_nothing() -> None:
@@ -193,7 +196,7 @@ def test_rival_state_stands_where_the_calibrated_camera_puts_it() -> None:
     values = np.array([0.03, 0.02, -0.01, 0.015, 0.2, -0.1, 0.1])
     belief = replace(start.joined(EVERYTHING.walks), values=values)
     elsewhere = gtsam.Pose3(gtsam.Rot3.Expmap(np.array([0.1, 0.2, -0.3])), np.array([40.0, -20.0, 10.0]))
-    fix = calibrated(PoseFix(1.0, elsewhere, np.diag(FIX_SIGMAS[[3, 4, 5, 0, 1, 2]] ** 2)), EVERYTHING, T_BC)
+    fix = calibrated_fix(PoseFix(1.0, elsewhere, np.diag(FIX_SIGMAS[[3, 4, 5, 0, 1, 2]] ** 2)), EVERYTHING, T_BC)
     rival = seated(belief, fix, CONFIG)
     assert np.linalg.eigvalsh(rival.covariance).min() > 0.0
     np.testing.assert_allclose(rival.values, values)
@@ -213,9 +216,10 @@ def test_conventions_of_clock_and_mounting() -> None:
     manoeuvres, t = Manoeuvres(), 5.0
     mounting = pose_from_pose3(gtsam.Pose3.Expmap(TRUE[1:]))
     image = manoeuvres.pose(t - LATE) @ T_BASE_CAMERA @ mounting
-    fix = calibrated(pose_fix(t, image, np.eye(6) * 0.01, T_BC), EVERYTHING, T_BC)
+    fix = calibrated_fix(pose_fix(t, image, np.eye(6) * 0.01, T_BC), EVERYTHING, T_BC)
     pose, bias = manoeuvres.pose(t), gtsam.imuBias.ConstantBias(np.zeros(3), np.array([0.01, -0.02, 0.01]))
-    fix = replace(fix, angular_velocity=manoeuvres.angular_velocity(t) + bias.gyroscope())
+    rate = manoeuvres.angular_velocity(t) + bias.gyroscope()
+    fix = replace(fix, view=replace(fix.view, angular_velocity=rate))
     nav = gtsam.NavState(gtsam.Rot3(pose.rotation), pose.translation, manoeuvres.velocity(t))
     belief = Belief(t, nav, bias, np.eye(15)).joined(EVERYTHING.walks)
     wrong, _ = fix.innovation(belief)
@@ -225,6 +229,91 @@ def test_conventions_of_clock_and_mounting() -> None:
     # What is left is the acceleration: half of 6 m/s² times the square of 40 ms.
     assert np.abs(right[:3]).max() < 1e-3
     assert np.linalg.norm(right[3:]) < 0.008
+
+
+def test_tracked_motion_takes_the_calibration_of_the_state() -> None:
+    """From a late and turned camera, two seconds in a turn: by the true calibration it is the motion of the body."""
+    world = World(seed=0, duration=8.0, rate=200.0, noise=0.0, flight=Manoeuvres())
+    imu, model = ImuBuffer(CONFIG), ImuModel(CONFIG, FRAME)
+    for sample in world.imu:
+        imu.add(sample)
+    stamps = (4.0, 6.0)
+    mounting = T_BASE_CAMERA @ pose_from_pose3(gtsam.Pose3.Expmap(TRUE[1:]))
+    images = [world.flight.pose(t - LATE) @ mounting for t in stamps]
+    plain = relative_pose(*stamps, images[0].inverse() @ images[1], np.eye(6) * 1e-4, T_BC)
+    assert calibrated_motion(plain, CONFIG.camera, T_BC) is plain
+    pose = world.flight.pose(stamps[0])
+    nav = gtsam.NavState(gtsam.Rot3(pose.rotation), pose.translation, world.flight.velocity(stamps[0]))
+    covariance = np.eye(15) * 1e-8
+    expected = Belief(stamps[0], nav, gtsam.imuBias.ConstantBias(), covariance).joined(EVERYTHING.walks)
+    found = {}
+    for name, values in (("true", TRUE), ("expected", np.zeros(7))):
+        reference = replace(expected, values=values)
+        track = calibrated_motion(plain, EVERYTHING, T_BC).with_imu(imu).placed(reference)
+        error, spread = track.innovation(reference, imu.segments(*stamps), model)
+        found[name] = (error, error @ np.linalg.solve(spread, error) / 6.0)
+    # Half of 6 m/s² times the square of 40 ms at either end, and 1 cm of the IMU's over two seconds.
+    assert np.linalg.norm(found["true"][0]) < 0.04
+    assert np.linalg.norm(found["expected"][0]) > 0.3
+    # 40 ms, 1.5° and 0.2 m are about one sigma of what is expected.
+    assert found["expected"][1] < 2.0
+    error, spread = plain.innovation(expected, imu.segments(*stamps), model)
+    assert error @ np.linalg.solve(spread, error) / 6.0 > 20.0
+
+
+def test_jacobian_of_a_tracked_motion_is_that_of_differences() -> None:
+    """Of the factor on two states and the camera's variables."""
+    plain = RelativePose(1.0, 2.0, gtsam.Pose3.Expmap(np.array([0.3, -0.2, 0.5, 9.0, 4.0, -2.0])), np.eye(6) * 0.04)
+    track = calibrated_motion(plain, EVERYTHING, T_BC)
+    rates = (np.array([0.3, -0.5, 0.8]), np.array([-0.2, 0.4, 0.6]))
+    track = replace(track, views=tuple(replace(v, angular_velocity=w) for v, w in zip(track.views, rates, strict=True)))
+    nodes = tuple(gtsam.symbol("a", k) for k in range(7))
+    values = gtsam.Values()
+    for k, belief in enumerate((random_belief(0), random_belief(1))):
+        keys = StateKeys.of(k)
+        values.insert(keys.pose, gtsam.Pose3(belief.nav.attitude(), 0.05 * belief.nav.position()))
+        values.insert(keys.velocity, belief.nav.velocity())
+        values.insert(keys.bias, belief.bias)
+    for node, value in zip(nodes, TRUE, strict=True):
+        values.insert(node, np.array([value]))
+    plain_loss = CONFIG.model_copy(update={"robust_loss": "none"})
+    factor = track.factor(StateKeys.of(0, nodes), StateKeys.of(1, nodes), plain_loss)
+    error, columns, h = factor.unwhitenedError(values), [], 1e-6
+    for key in list(factor.keys()):
+        for direction in h * np.eye({"x": 6, "v": 3, "b": 6, "a": 1}[chr(gtsam.Symbol(key).chr())]):
+            step = gtsam.VectorValues()
+            step.insert(key, direction)
+            columns.append((factor.unwhitenedError(values.retract(step)) - error) / h)
+    numeric = np.array(columns).T
+    assert numeric.shape == (6, 37)
+    assert (np.abs(numeric).max(axis=0) > 0.0).sum() == 31  # all but the biases of the accelerometers
+    linear, _ = factor.linearize(values).jacobian()
+    np.testing.assert_allclose(linear.T @ linear, numeric.T @ numeric / 0.04, atol=1e-3 * np.square(numeric).max())
+
+
+def test_tracked_motions_help_the_calibration() -> None:
+    """Fixes at 1 Hz with and without tracks between them: all is known better, and not better than it is."""
+    rms, nees, calibrated = {}, [], []
+    for tracked in (False, True):
+        squares = []
+        for seed in (1, 2):
+            world = flight(seed, 30.0)
+            fixes = [f for f in misfit(world, LATE, ROTATION)[::5] if 0.6 < f.stamp < 29.0]
+            fusion = new_fusion(camera=TIME.model_copy(update={"rotation_sigma": [0.026] * 3}))
+            events = motions(world, fixes, LATE, ROTATION) if tracked else []
+            trace = play(fusion, world, fixes, events, update_every=0.2).after(15.0)
+            squares.append(trace.rms**2)
+            if tracked:
+                assert fusion.status().tracks_refused <= 1
+                assert fusion.status().graph_rebuilds == 0
+                nees.append(trace.nees(25).mean() / 6.0)
+                values, covariance = known(fusion)
+                calibrated.append((values - TRUE[:4]) @ np.linalg.solve(covariance, values - TRUE[:4]) / 4.0)
+                assert covariance[0, 0] < 0.002**2
+        rms[tracked] = np.sqrt(np.mean(squares))
+    assert rms[True] < 0.7 * rms[False]
+    assert np.mean(nees) < 2.0
+    assert np.mean(calibrated) < 2.5
 
 
 @pytest.mark.parametrize(

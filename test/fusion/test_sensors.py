@@ -14,7 +14,7 @@ import pytest
 from fusion_helpers import CONFIG, FRAME, T_BASE_CAMERA, World, new_fusion
 from geo_nav.fusion import Fusion, FusionError
 from geo_nav.fusion.belief import Belief, pose3
-from geo_nav.fusion.camera import CameraCalibrationConfig, CameraPose
+from geo_nav.fusion.camera import CameraCalibrationConfig, CameraPose, CameraView
 from geo_nav.fusion.graph import GraphWindow
 from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.imu_model import ImuModel
@@ -50,8 +50,7 @@ EVERY: list[tuple[ResidualMeasurement, list[float]]] = [
             covariance=np.diag([0.01, 0.02, 0.03, 0.5, 0.4, 0.3]),
             walks=CALIBRATED.walks,
             pose=gtsam.Pose3.Expmap(np.array([0.3, -0.2, 0.4, 20.0, -40.0, 10.0])),
-            T_base_camera=pose3(T_BASE_CAMERA),
-            angular_velocity=np.array([0.3, -0.5, 0.8]),
+            view=CameraView(CALIBRATED.walks, pose3(T_BASE_CAMERA), np.array([0.3, -0.5, 0.8]), 0.01),
         ),
         [0.03, 0.04, -0.02, 0.05, 0.2, -0.3, 0.1],
     ),

@@ -65,6 +65,22 @@ class Belief:
         column = self.column(walk)
         return walk.start if column is None else float(self.values[column - 15])
 
+    def by_auxiliaries(self, jacobian: Array, walks: Sequence[RandomWalk]) -> Array:
+        """(m, n) derivatives by this belief's auxiliary variables, from those (m, k) by some walks.
+
+        What is by a walk that is not part of this belief is left out.
+        """
+        out = np.zeros((len(jacobian), len(self.walks)))
+        for k, walk in enumerate(walks):
+            column = self.column(walk)
+            if column is not None:
+                out[:, column - 15] = jacobian[:, k]
+        return out
+
+    def values_of(self, walks: Sequence[RandomWalk]) -> Array:
+        """(k,) values of auxiliary variables, see :meth:`value`."""
+        return np.array([self.value(walk) for walk in walks])
+
     def joined(self, walks: Sequence[RandomWalk]) -> Belief:
         """This belief with auxiliary variables, as they are before any measurement unless they are known already."""
         new = [walk for walk in walks if walk.estimated and self.column(walk) is None]

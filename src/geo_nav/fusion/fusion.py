@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_nav.fusion.belief import Belief, pose3
-from geo_nav.fusion.calibrated_pose import calibrated
+from geo_nav.fusion.calibrated import calibrated_fix, calibrated_motion
 from geo_nav.fusion.checkpoint import from_checkpoint, to_checkpoint
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.errors import FusionError
@@ -127,7 +127,7 @@ class Fusion(SensorInputs):
         in_camera = covariance_gtsam_from_ros(ros, T_map_camera.rotation)
         camera = self._config.camera
         fix = pose_fix(stamp - camera.time_offset, T_map_camera, in_camera, self._T_base_camera)
-        self._intake.put(calibrated(fix, camera, self._T_base_camera))
+        self._intake.put(calibrated_fix(fix, camera, self._T_base_camera))
 
     def add_relative_pose(
         self, reference_stamp: float, stamp: float, T_reference_camera: Pose, covariance: npt.ArrayLike
@@ -154,10 +154,10 @@ class Fusion(SensorInputs):
         except FusionError:
             self._estimator.count_refused_tracks(1)
             raise
-        late = self._config.camera.time_offset
-        self._intake.put(
-            relative_pose(reference_stamp - late, stamp - late, T_reference_camera, ros, self._T_base_camera)
-        )
+        camera = self._config.camera
+        stamps = (reference_stamp - camera.time_offset, stamp - camera.time_offset)
+        track = relative_pose(*stamps, T_reference_camera, ros, self._T_base_camera)
+        self._intake.put(calibrated_motion(track, camera, self._T_base_camera))
 
     def add_gps(
         self,

@@ -186,7 +186,7 @@ class GraphWindow:
         for state in created:
             values.insert(self._values(state, beliefs[state.index]))
         links, removed = self._link(merged, graph, beliefs)
-        begun = self._extend_chains(measurements, merged, beliefs, values)
+        begun = self._extend_chains(measurements, tracks, merged, beliefs, values)
         references = []
         for track in tracks:
             reference, factor = self._track_factor(track, merged, beliefs)
@@ -269,17 +269,26 @@ class GraphWindow:
         return self._chains[walk.name]
 
     def _extend_chains(
-        self, measurements: Sequence[Measurement], merged: list[State], beliefs: dict[int, Belief], values: Any
+        self,
+        measurements: Sequence[Measurement],
+        tracks: Sequence[RelativePose],
+        merged: list[State],
+        beliefs: dict[int, Belief],
+        values: Any,
     ) -> list[Any]:
-        """Begin the chains that the measurements need, carry all on to the newest state, and give the new factors.
+        """Begin the chains that measurements and tracks need, carry all on to the newest state; give the new factors.
 
         A chain begins at the oldest state, not at its first measurement: that one may not stay the oldest.
         """
         factors: list[Any] = []
         started: dict[str, float] = {}
-        for measurement in measurements:
-            new = [walk for walk in measurement.walks if walk.estimated and walk.name not in self._chains]
-            first = self._first_values(measurement, new, merged, beliefs) if new else ()
+        users: list[Measurement | RelativePose] = [*measurements, *tracks]
+        for m in users:
+            new = [walk for walk in m.walks if walk.estimated and walk.name not in self._chains]
+            if isinstance(m, RelativePose) or not new:
+                first = np.array([walk.start for walk in new])
+            else:
+                first = self._first_values(m, new, merged, beliefs)
             for walk, value in zip(new, first, strict=True):
                 started[walk.name] = float(value)
                 node = self._new_chain(walk, merged[0].stamp).nodes[0]
@@ -329,7 +338,9 @@ class GraphWindow:
                 self._drifted(at_stamp, track.stamp).nav.pose().between(at_stamp.nav.pose()),
                 (reference.stamp, state.stamp),
             )
-        return reference.index, track.factor(reference.index, state.index, self._config)
+        nodes = tuple(self._chains[walk.name].at(state.stamp) for walk in track.walks if walk.estimated)
+        keys = (StateKeys.of(reference.index, nodes), StateKeys.of(state.index, nodes))
+        return reference.index, track.factor(*keys, self._config)
 
     def _nearest(self, stamp: float, merged: list[State], beliefs: dict[int, Belief]) -> tuple[State, Belief]:
         """The state at a stamp, or the one that it shares, and its belief; covariances are not needed here."""

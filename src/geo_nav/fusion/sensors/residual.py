@@ -111,18 +111,13 @@ class ResidualMeasurement(ABC):
     def innovation(self, belief: Belief) -> tuple[Array, Array]:
         """(m,) measured minus predicted, and its covariance with all correlations of state and auxiliary variables."""
         error, jacobian = self._at(belief)
-        on_belief = np.zeros((len(error), len(belief.covariance)))
-        on_belief[:, :AUXILIARY] = jacobian[:, :AUXILIARY]
-        for k, walk in enumerate(self.walks):
-            column = belief.column(walk)
-            if column is not None:
-                on_belief[:, column] = jacobian[:, AUXILIARY + k]
-        covariance = on_belief @ belief.covariance @ on_belief.T + self.covariance
+        auxiliaries = belief.by_auxiliaries(jacobian[:, AUXILIARY:], self.walks)
+        jacobian = np.hstack([jacobian[:, :AUXILIARY], auxiliaries])
+        covariance = jacobian @ belief.covariance @ jacobian.T + self.covariance
         return -(error + self.shift), covariance
 
     def _at(self, belief: Belief) -> tuple[Array, Array]:
-        auxiliaries = np.array([belief.value(walk) for walk in self.walks])
-        return self.residual(belief.nav, belief.bias, auxiliaries)
+        return self.residual(belief.nav, belief.bias, belief.values_of(self.walks))
 
     def moved(self, before: Belief, after: Belief) -> Self:
         """At another stamp, where the residual would be the same for the predicted motion."""
