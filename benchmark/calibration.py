@@ -1,11 +1,11 @@
 """What the calibration of the camera in flight is worth, in simulation.
 
-    python benchmark/calibration.py [--seeds 3] [--seconds 40]
+    python benchmark/calibration.py [--seeds 2] [--seconds 40]
 
-Turns with up to 45° of bank, fixes at 5 Hz and 0.3 s late, sigmas of 0.3 m and 0.5°. The camera's images are stamped
-50 ms late, or it is turned by 1° about a random axis, or both; the settings do not know. Errors and NEES are over the
-second half and all seeds. The last columns are what is left of the lateness and of the rotation (norm of the three
-axes) at the end, and the median processor time of an update over that of the first row.
+Turns with up to 45° of bank, fixes at 5 Hz that arrive after 0.3 s, sigmas of 0.3 m and 0.5°. The camera's images are
+stamped 50 ms late, and it is turned by 1° about a random axis, or neither; the settings do not know. Errors and NEES
+are over the second half and all seeds. The last columns are what is left of the lateness and of the rotation (norm of
+the three axes) at the end, and the median processor time of an update, in all and over that of the first row.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from geo_nav.fusion import Fusion, UpdateInfo  # noqa: E402
 from geo_nav.fusion.camera import CameraCalibrationConfig  # noqa: E402
 
 LATE, TURNED = 0.05, np.radians(1.0)
-CASES = {"none": (0.0, 0.0), "50 ms": (LATE, 0.0), "1°": (0.0, TURNED), "50 ms and 1°": (LATE, TURNED)}
+CASES = {"none": (0.0, 0.0), "50 ms and 1°": (LATE, TURNED)}
 TIME = CameraCalibrationConfig(time_offset_sigma=0.05)
 ROTATION = TIME.model_copy(update={"rotation_sigma": [0.02] * 3})
 SETTINGS = {
@@ -55,7 +55,7 @@ class Clocked(Fusion):
 def main() -> None:
     """Fly all cases, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=40.0)
     arguments = parser.parse_args()
     print("| error | estimated | position, m | heading, ° | NEES/6 | lateness left, ms | rotation left, ° | update |")
@@ -79,12 +79,13 @@ def main() -> None:
                 found = [known.get(f"camera rotation {axis}", 0.0) for axis in "xyz"]
                 milliseconds += fusion.milliseconds
                 left.append([(known.get("camera time offset", 0.0) - late) ** 2, ((found - rotation) ** 2).sum()])
-            first = first or float(np.median(milliseconds))
+            update = float(np.median(milliseconds))
+            first = first or update
             position, heading = np.sqrt(np.mean(squares, axis=0))
             seconds, angle = np.sqrt(np.mean(left, axis=0))
             print(
                 f"| {case} | {name} | {position:.2f} | {np.degrees(heading):.2f} | {np.mean(nees):.2f} "
-                f"| {1e3 * seconds:.1f} | {np.degrees(angle):.2f} | {np.median(milliseconds):.1f} ms, × {np.median(milliseconds) / first:.1f} |",
+                f"| {1e3 * seconds:.1f} | {np.degrees(angle):.2f} | {update:.1f} ms, × {update / first:.1f} |",
                 flush=True,
             )
 

@@ -104,6 +104,7 @@ class CameraView:
         T_base_camera: ``gtsam.Pose3``, as given.
         angular_velocity: (3,) of the IMU about the stamp, bias and all, rad/s.
         rate_sigma: 1 sigma of the noise of that, rad/s.
+        turning: whether the body is known to turn; otherwise it counts as not turning.
     """
 
     walks: tuple[RandomWalk, ...]
@@ -157,8 +158,7 @@ class CameraView:
         jacobian[:, VELOCITY] = dt * by_twist[:, 3:]
         jacobian[:, GYROSCOPE_BIAS] = -dt * self.turning * by_twist[:, :3]
         jacobian[:, AUXILIARY] = -by_twist @ twist
-        by_correction = self.T_base_camera.AdjointMap() @ gtsam.Pose3.ExpmapDerivative(auxiliaries[1:])
-        jacobian[:, AUXILIARY + 1 :] = by_correction
+        jacobian[:, AUXILIARY + 1 :] = self.T_base_camera.AdjointMap() @ gtsam.Pose3.ExpmapDerivative(auxiliaries[1:])
         return nav.pose().compose(motion).compose(mounting), jacobian
 
     def base(self, seen: Any, nav: Any, bias: Any, auxiliaries: Array) -> Any:
