@@ -117,5 +117,7 @@ def test_height_follows_the_ellipsoid_far_from_the_datum() -> None:
     near = random_belief(0)
     nav = type(near.nav)(near.nav.attitude(), position, near.nav.velocity())
     measurement = pressure_altitude(BarometerConfig(), FRAME, 1.0, 640.0, None)
-    error, _ = measurement.placed(Belief(1.0, nav, near.bias, near.covariance)).residual(nav, near.bias, 40.0)
+    error, _ = measurement.placed(Belief(1.0, nav, near.bias, near.covariance)).residual(
+        nav, near.bias, np.array([40.0])
+    )
     assert error == pytest.approx([0.0], abs=1e-3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gtsam
 import numpy as np
 import pytest
@@ -113,11 +115,11 @@ def test_scale_that_is_held_fixed_is_no_variable() -> None:
 
 def test_reference_ahead_of_the_axle_swings_to_the_side() -> None:
     """2 m ahead at 0.5 rad/s of yaw: 1 m/s to the left, that is no sideslip."""
-    measurement = wheel_speed(WheelConfig(reference=[2.0, 0.0, 0.0]), 1.0, 10.0, None).with_rate(
-        np.array([0.0, 0.0, 0.5])
+    measurement = replace(
+        wheel_speed(WheelConfig(reference=[2.0, 0.0, 0.0]), 1.0, 10.0, None), angular_velocity=np.array([0.0, 0.0, 0.5])
     )
     nav = gtsam.NavState(gtsam.Rot3(), np.zeros(3), np.array([10.0, -1.0, 0.0]))
-    error, _ = measurement.residual(nav, gtsam.imuBias.ConstantBias(), 1.0)
+    error, _ = measurement.residual(nav, gtsam.imuBias.ConstantBias(), np.array([1.0]))
     np.testing.assert_allclose(error, 0.0, atol=1e-12)
 
 

@@ -29,7 +29,7 @@ def belief(rotation: Rotation, position: np.ndarray | None = None) -> Belief:
 
 
 def residual(measurement: Direction, at: Belief) -> float:
-    return float(measurement.placed(at).residual(at.nav, at.bias, 0.0)[0][0])
+    return float(measurement.placed(at).residual(at.nav, at.bias, np.zeros(0))[0][0])
 
 
 def test_convention_is_counter_clockwise_from_east() -> None:
@@ -78,7 +78,7 @@ def test_an_axis_that_stands_upright_says_nothing() -> None:
     up = belief(Rotation.from_euler("ZYX", [20.0, -88.0, 0.0], degrees=True))
     placed = said.placed(up)
     assert placed.covariance[0, 0] > 1e5
-    assert np.isfinite(placed.residual(up.nav, up.bias, 0.0)[1]).all()
+    assert np.isfinite(placed.residual(up.nav, up.bias, np.zeros(0))[1]).all()
 
 
 def test_bad_values_are_refused() -> None:

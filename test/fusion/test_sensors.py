@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import gtsam
 import numpy as np
 import pytest
 
-from fusion_helpers import CONFIG, FRAME, World, new_fusion
+from fusion_helpers import CONFIG, FRAME, T_BASE_CAMERA, World, new_fusion
 from geo_nav.fusion import Fusion, FusionError
-from geo_nav.fusion.belief import Belief
+from geo_nav.fusion.belief import Belief, pose3
+from geo_nav.fusion.camera import CameraCalibrationConfig, CameraPose, CameraView
 from geo_nav.fusion.graph import GraphWindow
 from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.imu_model import ImuModel
@@ -25,11 +27,14 @@ from geo_nav.fusion.sensors.wheels import WheelConfig, wheel_speed
 from sensor_helpers import BAROMETER, Event, play, random_belief
 
 WHEELS = WheelConfig(reference=[-1.2, 0.3, -0.4], correlation_time=0.0)
-EVERY: list[tuple[ResidualMeasurement, float]] = [
-    (pressure_altitude(BarometerConfig(), FRAME, 1.0, 612.0, None), 35.0),
-    (baseline_direction(HeadingConfig(baseline=[0.3, 1.1, 0.2]), FRAME, 1.0, 0.7, None), 0.0),
-    (magnetic_direction(HeadingConfig(declination=0.1), FRAME, 1.0, np.array([14e-6, -9e-6, -43e-6])), 0.0),
-    (wheel_speed(WHEELS, 1.0, 9.0, None).with_rate(np.array([0.02, -0.1, 0.4])), 1.03),
+CALIBRATED = CameraCalibrationConfig(
+    time_offset=-0.02, time_offset_sigma=0.05, rotation_sigma=[0.03] * 3, translation_sigma=[0.3] * 3
+)
+EVERY: list[tuple[ResidualMeasurement, list[float]]] = [
+    (pressure_altitude(BarometerConfig(), FRAME, 1.0, 612.0, None), [35.0]),
+    (baseline_direction(HeadingConfig(baseline=[0.3, 1.1, 0.2]), FRAME, 1.0, 0.7, None), []),
+    (magnetic_direction(HeadingConfig(declination=0.1), FRAME, 1.0, np.array([14e-6, -9e-6, -43e-6])), []),
+    (replace(wheel_speed(WHEELS, 1.0, 9.0, None), angular_velocity=np.array([0.02, -0.1, 0.4])), [1.03]),
     (
         Standstill(
             stamp=1.0,
@@ -37,32 +42,44 @@ EVERY: list[tuple[ResidualMeasurement, float]] = [
             angular_velocity=np.array([1e-3, -2e-3, 5e-4]),
             earth_rate=np.array([0.0, 5e-5, 5e-5]),
         ),
-        0.0,
+        [],
+    ),
+    (
+        CameraPose(
+            stamp=1.0,
+            covariance=np.diag([0.01, 0.02, 0.03, 0.5, 0.4, 0.3]),
+            walks=CALIBRATED.walks,
+            pose=gtsam.Pose3.Expmap(np.array([0.3, -0.2, 0.4, 20.0, -40.0, 10.0])),
+            view=CameraView(CALIBRATED.walks, pose3(T_BASE_CAMERA), np.array([0.3, -0.5, 0.8]), 0.01),
+        ),
+        [0.03, 0.04, -0.02, 0.05, 0.2, -0.3, 0.1],
     ),
 ]
 
 
-@pytest.mark.parametrize(("measurement", "auxiliary"), EVERY)
+@pytest.mark.parametrize(("measurement", "auxiliaries"), EVERY)
 @pytest.mark.parametrize("seed", [0, 1])
-def test_jacobians_are_those_of_differences(measurement: ResidualMeasurement, auxiliary: float, seed: int) -> None:
+def test_jacobians_are_those_of_differences(
+    measurement: ResidualMeasurement, auxiliaries: list[float], seed: int
+) -> None:
     """Of the residual in the tangent of a belief, and of the factor in that of the graph."""
     belief, h = random_belief(seed), 1e-6
-    error, jacobian = measurement.residual(belief.nav, belief.bias, auxiliary)
+    error, jacobian = measurement.residual(belief.nav, belief.bias, np.array(auxiliaries))
     numeric = np.zeros_like(jacobian)
-    for i, d in enumerate(h * np.eye(16)):
+    for i, d in enumerate(h * np.eye(15 + len(auxiliaries))):
         bias = gtsam.imuBias.ConstantBias(belief.bias.accelerometer() + d[9:12], belief.bias.gyroscope() + d[12:15])
-        moved, _ = measurement.residual(belief.nav.retract(d[:9]), bias, auxiliary + d[15])
+        moved, _ = measurement.residual(belief.nav.retract(d[:9]), bias, auxiliaries + d[15:])
         numeric[:, i] = (moved - error) / h
     assert (numeric != 0.0).any(axis=1).all()
     np.testing.assert_allclose(jacobian, numeric, atol=1e-5 * max(1.0, np.abs(numeric).max()))
 
     values = gtsam.Values()
-    keys = StateKeys.of(0, None if measurement.walk is None else gtsam.symbol("a", 0))
+    keys = StateKeys.of(0, tuple(gtsam.symbol("a", k) for k in range(len(auxiliaries))))
     values.insert(keys.pose, belief.nav.pose())
     values.insert(keys.velocity, belief.nav.velocity())
     values.insert(keys.bias, belief.bias)
-    if keys.auxiliary is not None:
-        values.insert(keys.auxiliary, np.array([auxiliary]))
+    for key, value in zip(keys.auxiliaries, auxiliaries, strict=True):
+        values.insert(key, np.array([value]))
     config = CONFIG.model_copy(update={"robust_loss": "none"})
     (factor,) = measurement.factors(keys, config)
     factor_error = factor.unwhitenedError(values)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gtsam
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import block_diag
 
 from geo_nav.fusion.auxiliary import RandomWalk
 from geo_nav.fusion.imu_buffer import ImuSegment
@@ -63,16 +65,32 @@ class Belief:
         column = self.column(walk)
         return walk.start if column is None else float(self.values[column - 15])
 
-    def joined(self, walk: RandomWalk) -> Belief:
-        """This belief with an auxiliary variable, as it is before any measurement unless it is known already."""
-        if self.column(walk) is not None or not walk.estimated:
+    def by_auxiliaries(self, jacobian: Array, walks: Sequence[RandomWalk]) -> Array:
+        """(m, n) derivatives by this belief's auxiliary variables, from those (m, k) by some walks.
+
+        What is by a walk that is not part of this belief is left out.
+        """
+        out = np.zeros((len(jacobian), len(self.walks)))
+        for k, walk in enumerate(walks):
+            column = self.column(walk)
+            if column is not None:
+                out[:, column - 15] = jacobian[:, k]
+        return out
+
+    def values_of(self, walks: Sequence[RandomWalk]) -> Array:
+        """(k,) values of auxiliary variables, see :meth:`value`."""
+        return np.array([self.value(walk) for walk in walks])
+
+    def joined(self, walks: Sequence[RandomWalk]) -> Belief:
+        """This belief with auxiliary variables, as they are before any measurement unless they are known already."""
+        new = [walk for walk in walks if walk.estimated and self.column(walk) is None]
+        if not new:
             return self
-        n = len(self.covariance)
-        covariance = np.zeros((n + 1, n + 1))
-        covariance[:n, :n] = self.covariance
-        covariance[n, n] = walk.sigma**2
         return replace(
-            self, covariance=covariance, walks=(*self.walks, walk), values=np.append(self.values, walk.start)
+            self,
+            covariance=block_diag(self.covariance, np.diag([walk.sigma**2 for walk in new])),
+            walks=(*self.walks, *new),
+            values=np.concatenate([self.values, [walk.start for walk in new]]),
         )
 
     @property

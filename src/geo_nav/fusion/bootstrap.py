@@ -10,9 +10,10 @@ from typing import Any
 import gtsam
 import numpy as np
 import numpy.typing as npt
-from gtsam.symbol_shorthand import B, V, X
+from gtsam.symbol_shorthand import A, B, V, X
 from scipy.stats import chi2
 
+from geo_nav.fusion.auxiliary import RandomWalk
 from geo_nav.fusion.belief import Belief, graph_jacobian, rot3
 from geo_nav.fusion.coarse_alignment import coarse_attitude
 from geo_nav.fusion.config import FusionConfig
@@ -107,7 +108,7 @@ class Bootstrap:
 
     def _agrees(self, measurement: Measurement, belief: Belief) -> bool:
         """Whether a fix's residual is within the gate by its own covariance."""
-        exact = Belief(belief.stamp, belief.nav, belief.bias, np.zeros((15, 15)))
+        exact = replace(belief, covariance=np.zeros_like(belief.covariance))
         error, covariance = measurement.innovation(exact)
         return float(error @ np.linalg.solve(covariance, error)) <= chi2.ppf(self._config.gate_probability, len(error))
 
@@ -138,12 +139,18 @@ class Bootstrap:
             graph.add(gtsam.CombinedImuFactor(X(i), V(i), X(i + 1), V(i + 1), B(i), B(i + 1), pim))
         if attitude is not None:
             graph.add(attitude.factor(stamps.index(attitude.stamp)))
+        walks = tuple({walk.name: walk for m in fixes for walk in m.walks if walk.estimated}.values())
+        for k, walk in enumerate(walks):
+            values.insert(A(k), np.array([walk.start]))
+            model = gtsam.noiseModel.Isotropic.Sigma(1, walk.sigma)
+            graph.add(gtsam.PriorFactorVector(A(k), np.array([walk.start]), model))
         for fix in fixes:
             i = stamps.index(fix.stamp)
+            nodes = tuple(A(walks.index(walk)) for walk in fix.walks if walk.estimated)
             guess = Belief(fix.stamp, guesses[i], gtsam.imuBias.ConstantBias(), np.zeros((15, 15)))
-            for factor in fix.placed(guess).factors(StateKeys.of(i), config):
+            for factor in fix.placed(guess).factors(StateKeys.of(i, nodes), config):
                 graph.add(factor)
-        return self._optimise(graph, values, [stamps.index(m.stamp) for m in fixes], stamps)
+        return self._optimise(graph, values, [stamps.index(m.stamp) for m in fixes], stamps, walks)
 
     def _guess(self, stamps: list[float], fixes: list[Measurement], attitude: Attitude | None) -> list[Any]:
         """Attitude, position and velocity to begin with: attitude by the gyroscopes, position between the fixes."""
@@ -185,7 +192,9 @@ class Bootstrap:
         return pim.deltaRij() if end >= start else pim.deltaRij().inverse()
 
     @staticmethod
-    def _optimise(graph: Any, values: Any, indices: list[int], stamps: list[float]) -> list[Belief]:
+    def _optimise(
+        graph: Any, values: Any, indices: list[int], stamps: list[float], walks: tuple[RandomWalk, ...]
+    ) -> list[Belief]:
         parameters = gtsam.LevenbergMarquardtParams()
         parameters.setMaxIterations(30)
         parameters.setLinearSolverType("MULTIFRONTAL_QR")
@@ -194,14 +203,16 @@ class Bootstrap:
         marginals = gtsam.ISAM2(qr_parameters())
         marginals.update(graph, solved)
         out = []
+        nodes = [A(k) for k in range(len(walks))]
+        auxiliaries = np.array([solved.atVector(node)[0] for node in nodes])
         for i in indices:
             nav = gtsam.NavState(solved.atPose3(X(i)), solved.atVector(V(i)))
-            covariance = np.zeros((15, 15))
+            covariance = np.zeros((15 + len(nodes), 15 + len(nodes)))
             if i == indices[-1]:  # it costs as much as a solve, and of the others only the state is looked at
-                joint = marginals.jointMarginalCovariance([X(i), V(i), B(i)]).fullMatrix()
-                jacobian = graph_jacobian(nav.attitude().matrix())
+                joint = marginals.jointMarginalCovariance([X(i), V(i), B(i), *nodes]).fullMatrix()
+                jacobian = graph_jacobian(nav.attitude().matrix(), len(nodes))
                 covariance = jacobian @ joint @ jacobian.T
-            out.append(Belief(stamps[i], nav, solved.atConstantBias(B(i)), covariance))
+            out.append(Belief(stamps[i], nav, solved.atConstantBias(B(i)), covariance, walks, auxiliaries))
         return out
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from geo_nav.fusion.auxiliary import RandomWalk
+from geo_nav.fusion.camera import CameraCalibrationConfig
 from geo_nav.fusion.sensors.barometer import BarometerConfig
 from geo_nav.fusion.sensors.heading import HeadingConfig
 from geo_nav.fusion.sensors.standstill import StandstillConfig
@@ -121,6 +122,9 @@ class FusionConfig(BaseModel):
     history: float = Field(5.0, description="length of the history of predicted poses, s", gt=0)
     checkpoint_max_age: float = Field(20.0, description="an older checkpoint is refused, s", gt=0)
 
+    camera: CameraCalibrationConfig = Field(
+        CameraCalibrationConfig(), description="settings of the calibration of the camera"
+    )
     barometer: BarometerConfig = Field(BarometerConfig(), description="settings of the barometer")
     heading: HeadingConfig = Field(HeadingConfig(), description="settings of dual antenna and magnetometer")
     standstill: StandstillConfig = Field(StandstillConfig(), description="settings of the detection of standstill")
@@ -128,5 +132,5 @@ class FusionConfig(BaseModel):
 
     @property
     def walks(self) -> tuple[RandomWalk, ...]:
-        """The auxiliary variables of all sensors."""
-        return (self.barometer.walk, self.wheels.walk)
+        """The auxiliary variables of all sensors and of the camera."""
+        return (self.barometer.walk, self.wheels.walk, *self.camera.walks)

@@ -136,7 +136,7 @@ class Estimator:
 
     def _decide(self, queued: list[Measurement | RelativePose], span: tuple[float, float], result: Result) -> None:
         tracks = [m for m in queued if isinstance(m, RelativePose)]
-        measurements = [self._with_rate(m, span) for m in queued if not isinstance(m, RelativePose)]
+        measurements = [self._with_imu(m, span) for m in queued if not isinstance(m, RelativePose)]
         self._serve_request(span, result)
         if self._window is None:
             early: list[Measurement | RelativePose] = [*tracks, *(m for m in measurements if not m.is_fix)]
@@ -163,11 +163,9 @@ class Estimator:
         result.fixes = [replace(o, used=False, reason=reason) if o.used else o for o in result.fixes]
         result.fixes += [FixOutcome(m.stamp, m.kind, False, reason) for m in queued if (m.stamp, m.kind) not in decided]
 
-    def _with_rate(self, measurement: Measurement, span: tuple[float, float]) -> Measurement:
-        """With the IMU's angular velocity; what is older than the IMU will be too old for the graph, too."""
-        if measurement.stamp < span[0]:
-            return measurement
-        return measurement.with_rate(self._imu.sample_at(measurement.stamp)[1])
+    def _with_imu(self, measurement: Measurement, span: tuple[float, float]) -> Measurement:
+        """With what it takes from the IMU; what is older than that will be too old for the graph, too."""
+        return measurement if measurement.stamp < span[0] else measurement.with_imu(self._imu)
 
     # ------------------------------------------------------------------ start
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_nav.fusion.belief import Belief, pose3
+from geo_nav.fusion.calibrated import calibrated_fix, calibrated_motion
 from geo_nav.fusion.checkpoint import from_checkpoint, to_checkpoint
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.errors import FusionError
@@ -123,7 +124,7 @@ class Fusion(SensorInputs):
         """Queue the absolute pose of a camera frame; it may be late and out of order.
 
         Args:
-            stamp: of the exposure, s.
+            stamp: of the image, s; ``config.camera.time_offset`` is taken off.
             T_map_camera: `camera_optical` in `map`.
             covariance: (6, 6) of that pose, ROS order, m and rad.
 
@@ -133,7 +134,9 @@ class Fusion(SensorInputs):
         stamp = checked_stamp(stamp, "an absolute pose")
         ros = checked_covariance(covariance, 6, "an absolute pose")
         in_camera = covariance_gtsam_from_ros(ros, T_map_camera.rotation)
-        self._intake.put(pose_fix(stamp, T_map_camera, in_camera, self._T_base_camera))
+        camera = self._config.camera
+        fix = pose_fix(stamp - camera.time_offset, T_map_camera, in_camera, self._T_base_camera)
+        self._intake.put(calibrated_fix(fix, camera, self._T_base_camera))
 
     def add_relative_pose(
         self, reference_stamp: float, stamp: float, T_reference_camera: Pose, covariance: npt.ArrayLike
@@ -143,8 +146,8 @@ class Fusion(SensorInputs):
         Whether the graph took the registration's own absolute pose does not matter.
 
         Args:
-            reference_stamp: of the registered frame's exposure, s.
-            stamp: of the tracked frame's exposure, s.
+            reference_stamp: of the registered frame's image, s; ``config.camera.time_offset`` is taken off both.
+            stamp: of the tracked frame's image, s.
             T_reference_camera: the camera at ``stamp`` in the camera at ``reference_stamp``.
             covariance: (6, 6) of that, ROS order about the axes of the reference camera, m and rad.
 
@@ -160,7 +163,10 @@ class Fusion(SensorInputs):
         except FusionError:
             self._estimator.count_refused_tracks(1)
             raise
-        self._intake.put(relative_pose(reference_stamp, stamp, T_reference_camera, ros, self._T_base_camera))
+        camera = self._config.camera
+        stamps = (reference_stamp - camera.time_offset, stamp - camera.time_offset)
+        track = relative_pose(*stamps, T_reference_camera, ros, self._T_base_camera)
+        self._intake.put(calibrated_motion(track, camera, self._T_base_camera))
 
     def add_gps(
         self,

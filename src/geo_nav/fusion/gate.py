@@ -106,7 +106,7 @@ class Gate:
 
     def _compare(self, window: GraphWindow, m: Measurement, verdicts: Verdicts) -> None:
         """With the prediction at its stamp."""
-        belief = window.predict(m.stamp, m.walk)
+        belief = window.predict(m.stamp, m.walks)
         error, covariance = m.placed(belief).innovation(belief)
         distance = float(error @ np.linalg.solve(covariance, error))
         limit = self._margin(m) ** 2 * float(chi2.ppf(self._config.gate_probability, len(error)))

@@ -16,6 +16,7 @@ from typing import Any
 
 import gtsam
 import numpy as np
+import numpy.typing as npt
 from gtsam.symbol_shorthand import B, V, X
 
 from geo_nav.fusion.auxiliary import Chain, Node, RandomWalk
@@ -29,6 +30,8 @@ from geo_nav.fusion.linear_prior import linear_prior
 from geo_nav.fusion.measurements import Measurement
 from geo_nav.fusion.relative import RelativePose
 
+Array = npt.NDArray[np.float64]
+
 _ITERATIONS = 4
 """At most so many Gauss-Newton steps an update."""
 
@@ -37,6 +40,9 @@ _GRADUATIONS = 2
 
 _LARGE_CORRECTION = 0.1
 """A further step is made when the newest pose moved by more than this, m and rad."""
+
+_DIFFERENCE = 1e-3
+"""Step of the derivatives by auxiliary variables, as a share of their sigma."""
 
 
 def qr_parameters() -> Any:
@@ -148,16 +154,15 @@ class GraphWindow:
         """The newest solved state."""
         return self.belief(self._states[-1])
 
-    def predict(self, stamp: float, walk: RandomWalk | None = None) -> Belief:
+    def predict(self, stamp: float, walks: Sequence[RandomWalk] = ()) -> Belief:
         """The belief at any stamp of the window, from the solved state before it and the IMU in between.
 
         Args:
             stamp: s.
-            walk: an auxiliary variable that the belief must know, new or not.
+            walks: auxiliary variables that the belief must know, new or not.
         """
         before = self._states[max(0, self._before(stamp))]
-        belief = self.belief(before).propagated(self._imu.segments(before.stamp, stamp), self._model)
-        return belief if walk is None else belief.joined(walk)
+        return self.belief(before).propagated(self._imu.segments(before.stamp, stamp), self._model).joined(walks)
 
     def _before(self, stamp: float) -> int:
         return bisect_right([s.stamp for s in self._states], stamp) - 1
@@ -186,7 +191,7 @@ class GraphWindow:
         for state in created:
             values.insert(self._values(state, beliefs[state.index]))
         links, removed = self._link(merged, graph, beliefs)
-        begun = self._extend_chains(measurements, merged, beliefs, values)
+        begun = self._extend_chains(measurements, tracks, merged, beliefs, values)
         references = []
         for track in tracks:
             reference, factor = self._track_factor(track, merged, beliefs)
@@ -264,12 +269,11 @@ class GraphWindow:
 
     def _factors(self, measurement: Measurement, merged: list[State], beliefs: dict[int, Belief]) -> list[Any]:
         state, start = self._nearest(measurement.stamp, merged, beliefs)
-        walk = measurement.walk
-        node = self._chains[walk.name].at(measurement.stamp) if walk is not None and walk.estimated else None
+        nodes = tuple(self._chains[walk.name].at(measurement.stamp) for walk in measurement.walks if walk.estimated)
         measurement = measurement.placed(start)
         if state.stamp != measurement.stamp:
             measurement = measurement.moved(self._drifted(start, measurement.stamp), start)
-        return measurement.factors(StateKeys.of(state.index, node), self._config)
+        return measurement.factors(StateKeys.of(state.index, nodes), self._config)
 
     def _new_chain(self, walk: RandomWalk, stamp: float) -> Chain:
         self._chains[walk.name] = Chain(walk, stamp, self._next_node)
@@ -277,20 +281,30 @@ class GraphWindow:
         return self._chains[walk.name]
 
     def _extend_chains(
-        self, measurements: Sequence[Measurement], merged: list[State], beliefs: dict[int, Belief], values: Any
+        self,
+        measurements: Sequence[Measurement],
+        tracks: Sequence[RelativePose],
+        merged: list[State],
+        beliefs: dict[int, Belief],
+        values: Any,
     ) -> list[Any]:
-        """Begin the chains that the measurements need, carry all on to the newest state, and give the new factors.
+        """Begin the chains that measurements and tracks need, carry all on to the newest state; give the new factors.
 
         A chain begins at the oldest state, not at its first measurement: that one may not stay the oldest.
         """
         factors: list[Any] = []
         started: dict[str, float] = {}
-        for measurement in measurements:
-            walk = measurement.walk
-            if walk is not None and walk.estimated and walk.name not in self._chains:
-                started[walk.name] = self._first_value(measurement, walk, merged, beliefs)
+        users: list[Measurement | RelativePose] = [*measurements, *tracks]
+        for m in users:
+            new = [walk for walk in m.walks if walk.estimated and walk.name not in self._chains]
+            if isinstance(m, RelativePose) or not new:
+                first = np.array([walk.start for walk in new])
+            else:
+                first = self._first_values(m, new, merged, beliefs)
+            for walk, value in zip(new, first, strict=True):
+                started[walk.name] = float(value)
                 node = self._new_chain(walk, merged[0].stamp).nodes[0]
-                values.insert(node.key, np.array([started[walk.name]]))
+                values.insert(node.key, np.array([value]))
                 model = gtsam.noiseModel.Isotropic.Sigma(1, walk.sigma)
                 factors.append(gtsam.PriorFactorVector(node.key, np.array([walk.start]), model))
         for name, chain in self._chains.items():
@@ -309,19 +323,22 @@ class GraphWindow:
             self._next_node += 1
         return factors
 
-    def _first_value(
-        self, measurement: Measurement, walk: RandomWalk, merged: list[State], beliefs: dict[int, Belief]
-    ) -> float:
-        """What the first measurement says of a new auxiliary variable, taking the state for true (Kalman update).
+    def _first_values(
+        self, measurement: Measurement, new: Sequence[RandomWalk], merged: list[State], beliefs: dict[int, Belief]
+    ) -> Array:
+        """What the first measurement says of new auxiliary variables, taking the state for true (Kalman update).
 
-        From the expected value the first measurement may be so far off that its robust loss would hide it.
+        From the expected values the first measurement may be so far off that its robust loss would hide it.
         """
         _, near = self._nearest(measurement.stamp, merged, beliefs)
-        exact = replace(near, covariance=np.zeros((15, 15)), walks=(), values=np.zeros(0)).joined(walk)
-        error, covariance = measurement.placed(near).innovation(exact)
-        without = measurement.placed(near).innovation(replace(exact, values=exact.values + 1.0))[0]
-        gain = walk.sigma**2 * (error - without) @ np.linalg.inv(covariance)
-        return float(walk.start + gain @ error)
+        exact = replace(near, covariance=np.zeros((15, 15)), walks=(), values=np.zeros(0)).joined(new)
+        measurement = measurement.placed(near)
+        error, covariance = measurement.innovation(exact)
+        steps = np.diag([_DIFFERENCE * walk.sigma for walk in new])
+        changed = [measurement.innovation(replace(exact, values=exact.values + step))[0] for step in steps]
+        jacobian = (error - np.array(changed)) / np.diag(steps)[:, None]
+        first: Array = exact.values + exact.covariance[15:, 15:] @ jacobian @ np.linalg.solve(covariance, error)
+        return first
 
     def _track_factor(self, track: RelativePose, merged: list[State], beliefs: dict[int, Belief]) -> tuple[int, Any]:
         """The index of the reference's state, and the factor."""
@@ -333,7 +350,9 @@ class GraphWindow:
                 self._drifted(at_stamp, track.stamp).nav.pose().between(at_stamp.nav.pose()),
                 (reference.stamp, state.stamp),
             )
-        return reference.index, track.factor(reference.index, state.index, self._config)
+        nodes = tuple(self._chains[walk.name].at(state.stamp) for walk in track.walks if walk.estimated)
+        keys = (StateKeys.of(reference.index, nodes), StateKeys.of(state.index, nodes))
+        return reference.index, track.factor(*keys, self._config)
 
     def _nearest(self, stamp: float, merged: list[State], beliefs: dict[int, Belief]) -> tuple[State, Belief]:
         """The state at a stamp, or the one that it shares, and its belief; covariances are not needed here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from dataclasses import dataclass
@@ -173,6 +174,24 @@ class ImuBuffer:
             self._require(stamp, stamp)
             k = max(1, bisect_left(self._stamps, stamp)) if len(self._stamps) > 1 else 0
             return self._interpolate(k, stamp)
+
+    def mean_rate(self, stamp: float, window: float) -> tuple[Array, float]:
+        """Angular velocity (3,) rad/s, mean over a window about a stamp, and 1 sigma of its noise, rad/s.
+
+        Args:
+            stamp: of the buffer, s.
+            window: s; it ends where the buffer ends.
+
+        Raises:
+            FusionError: the stamp is outside the buffer.
+        """
+        span = self.span or (stamp, stamp)
+        start, end = max(span[0], stamp - 0.5 * window), min(span[1], stamp + 0.5 * window)
+        rows = [row for segment in self.segments(start, end) for row in segment.rows]
+        if not rows:
+            return self.sample_at(stamp)[1], math.inf
+        turn = np.sum([rate * dt for _, rate, dt in rows], axis=0)
+        return turn / (end - start), self._config.gyroscope_noise / math.sqrt(end - start)
 
     def samples(self, start: float, end: float) -> tuple[Array, Array, Array]:
         """The samples between two stamps: stamps (N,) s, specific forces (N, 3) m/s², angular velocities (N, 3) rad/s.

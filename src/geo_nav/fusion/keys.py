@@ -15,15 +15,15 @@ class StateKeys:
         pose: of `base_link` in `map`, ``gtsam.Pose3``.
         velocity: in `map`, m/s.
         bias: ``gtsam.imuBias.ConstantBias``.
-        auxiliary: of the measurement's auxiliary variable; None where it has none that is estimated.
+        auxiliaries: of those of the measurement's auxiliary variables that are estimated, in their order.
     """
 
     pose: int
     velocity: int
     bias: int
-    auxiliary: int | None = None
+    auxiliaries: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, index: int, auxiliary: int | None = None) -> StateKeys:
+    def of(cls, index: int, auxiliaries: tuple[int, ...] = ()) -> StateKeys:
         """The keys of the state with this index."""
-        return cls(X(index), V(index), B(index), auxiliary)
+        return cls(X(index), V(index), B(index), auxiliaries)

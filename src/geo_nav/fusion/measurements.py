@@ -14,6 +14,7 @@ from geo_nav.fusion.auxiliary import RandomWalk
 from geo_nav.fusion.belief import Belief, pose3, rot3
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.errors import FusionError
+from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.keys import StateKeys
 from geo_nav.fusion.loss import robust
 from geo_nav.geodesy import Pose
@@ -73,15 +74,15 @@ class Measurement(Protocol):
 
     may_insist: ClassVar[bool]
     """Whether it is taken in spite of the gate when that has refused it for long: then rather the state is wrong, or
-    its auxiliary variable has jumped, than the sensor. The robust loss bounds what each one does."""
+    an auxiliary variable has jumped, than the sensor. The robust loss bounds what each one does."""
 
     @property
     def stamp(self) -> float:
         """Of the exposure, s."""
 
     @property
-    def walk(self) -> RandomWalk | None:
-        """The auxiliary variable that it depends on."""
+    def walks(self) -> tuple[RandomWalk, ...]:
+        """The auxiliary variables that it depends on."""
 
     @property
     def spacing(self) -> float:
@@ -90,8 +91,12 @@ class Measurement(Protocol):
     def correlation_time(self, config: FusionConfig) -> float:
         """Of the errors of successive measurements of this kind, s; 0 where they are independent."""
 
-    def with_rate(self, angular_velocity: Array) -> Measurement:
-        """This measurement with the IMU's angular velocity (3,) at its stamp, rad/s, if it needs that."""
+    def with_imu(self, imu: ImuBuffer) -> Measurement:
+        """This measurement with what it takes from the IMU at its stamp, if anything.
+
+        Args:
+            imu: holds the stamp.
+        """
 
     def placed(self, belief: Belief) -> Measurement:
         """This measurement with what it takes from the prediction at its stamp, if anything."""
@@ -100,7 +105,7 @@ class Measurement(Protocol):
         """The factors on a state."""
 
     def innovation(self, belief: Belief) -> tuple[Array, Array]:
-        """Difference to a belief at the same stamp that knows the auxiliary variable, and its covariance."""
+        """Difference to a belief at the same stamp that knows the auxiliary variables, and its covariance."""
 
     def moved(self, before: Belief, after: Belief) -> Measurement:
         """This measurement as it would be at another stamp, by the predicted motion."""
@@ -122,19 +127,23 @@ class PoseFix:
     kind: ClassVar[str] = "pose"
     is_fix: ClassVar[bool] = True
     may_insist: ClassVar[bool] = False
-    walk: ClassVar[RandomWalk | None] = None
     spacing: ClassVar[float] = 0.0
 
     stamp: float
     pose: Any
     covariance: Array
 
+    @property
+    def walks(self) -> tuple[RandomWalk, ...]:
+        """None: the camera's calibration is taken as it is."""
+        return ()
+
     def correlation_time(self, config: FusionConfig) -> float:
         """As configured."""
         return config.fix_correlation_time
 
-    def with_rate(self, angular_velocity: Array) -> PoseFix:
-        """The angular velocity is not needed."""
+    def with_imu(self, imu: ImuBuffer) -> PoseFix:
+        """The IMU is not needed."""
         return self
 
     def placed(self, belief: Belief) -> PoseFix:
@@ -150,6 +159,18 @@ class PoseFix:
         """(6,) rotation and position in the body frame."""
         error = belief.nav.pose().localCoordinates(self.pose)
         return error, belief.covariance[:6, :6] + self.covariance
+
+    def seat(self, belief: Belief) -> tuple[Any, Array, Array]:
+        """Where this fix alone puts `base_link`.
+
+        Args:
+            belief: prediction at the stamp, for the motion and the n auxiliary variables.
+
+        Returns:
+            ``gtsam.Pose3``; the fix' part of its covariance (6, 6) in GTSAM order; its derivatives (6, n) by the
+            auxiliary variables.
+        """
+        return self.pose, self.covariance, np.zeros((6, len(belief.walks)))
 
     def moved(self, before: Belief, after: Belief) -> PoseFix:
         """Composed with the predicted motion."""
@@ -180,7 +201,7 @@ class GpsFix:
     kind: ClassVar[str] = "gps"
     is_fix: ClassVar[bool] = True
     may_insist: ClassVar[bool] = False
-    walk: ClassVar[RandomWalk | None] = None
+    walks: ClassVar[tuple[RandomWalk, ...]] = ()
     spacing: ClassVar[float] = 0.0
 
     stamp: float
@@ -195,9 +216,9 @@ class GpsFix:
         """As configured."""
         return config.gps_correlation_time
 
-    def with_rate(self, angular_velocity: Array) -> GpsFix:
+    def with_imu(self, imu: ImuBuffer) -> GpsFix:
         """A velocity at a lever arm needs the angular velocity."""
-        return replace(self, angular_velocity=angular_velocity)
+        return replace(self, angular_velocity=imu.sample_at(self.stamp)[1])
 
     def placed(self, belief: Belief) -> GpsFix:
         """The velocity brought from the antenna to `base_link` by the predicted attitude."""

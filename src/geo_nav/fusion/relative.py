@@ -9,17 +9,18 @@ to successive frames err together, and each as an independent factor would be be
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import gtsam
 import numpy as np
 import numpy.typing as npt
-from gtsam.symbol_shorthand import X
 
+from geo_nav.fusion.auxiliary import RandomWalk
 from geo_nav.fusion.belief import Belief, pose3, predict
 from geo_nav.fusion.config import FusionConfig
-from geo_nav.fusion.imu_buffer import ImuSegment
+from geo_nav.fusion.imu_buffer import ImuBuffer, ImuSegment
 from geo_nav.fusion.imu_model import ImuModel
+from geo_nav.fusion.keys import StateKeys
 from geo_nav.fusion.loss import robust
 from geo_nav.geodesy import Pose, covariance_gtsam_from_ros
 
@@ -41,12 +42,26 @@ class RelativePose:
     stamp: float
     motion: Any
     covariance: Array
-    kind: str = "track"
 
-    def factor(self, reference: int, index: int, config: FusionConfig) -> Any:
-        """A factor between X(reference) and X(index)."""
+    kind: ClassVar[str] = "track"
+
+    @property
+    def walks(self) -> tuple[RandomWalk, ...]:
+        """None: the camera's calibration is taken as it is."""
+        return ()
+
+    def with_imu(self, imu: ImuBuffer) -> RelativePose:
+        """The IMU is not needed."""
+        return self
+
+    def placed(self, reference: Belief) -> RelativePose:
+        """Nothing is to be taken from the prediction."""
+        return self
+
+    def factor(self, reference: StateKeys, end: StateKeys, config: FusionConfig) -> Any:
+        """A factor between the poses of two states."""
         model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config)
-        return gtsam.BetweenFactorPose3(X(reference), X(index), self.motion, model)
+        return gtsam.BetweenFactorPose3(reference.pose, end.pose, self.motion, model)
 
     def innovation(self, reference: Belief, segments: list[ImuSegment], model: ImuModel) -> tuple[Array, Array]:
         """(6,) difference to the motion that the IMU predicts, in the body frame, and its covariance.
@@ -59,6 +74,16 @@ class RelativePose:
             segments: IMU from there to ``stamp``.
             model: preintegration.
         """
+        nav, transition, noise = self._carried(reference, segments, model)
+        predicted = reference.nav.pose().between(nav.pose())
+        jacobian = transition[:6].copy()
+        jacobian[:, :6] -= predicted.inverse().AdjointMap()
+        covariance = jacobian @ reference.covariance[:15, :15] @ jacobian.T + noise[:6, :6] + self.covariance
+        return predicted.localCoordinates(self.motion), 0.5 * (covariance + covariance.T)
+
+    @staticmethod
+    def _carried(reference: Belief, segments: list[ImuSegment], model: ImuModel) -> tuple[Any, Array, Array]:
+        """``gtsam.NavState`` at the end, its (15, 15) derivatives by the belief's tangent, and the IMU's noise."""
         nav, transition, noise = reference.nav, np.eye(15), np.zeros((15, 15))
         for segment in segments:
             pim = model.preintegrate(segment, reference.bias, nav.position())
@@ -66,11 +91,7 @@ class RelativePose:
             nav, step[:9] = predict(nav, reference.bias, pim)
             transition = step @ transition
             noise = step @ noise @ step.T + pim.residualCovariance()
-        predicted = reference.nav.pose().between(nav.pose())
-        jacobian = transition[:6].copy()
-        jacobian[:, :6] -= predicted.inverse().AdjointMap()
-        covariance = jacobian @ reference.covariance[:15, :15] @ jacobian.T + noise[:6, :6] + self.covariance
-        return predicted.localCoordinates(self.motion), 0.5 * (covariance + covariance.T)
+        return nav, transition, noise
 
     def inflated(self, factor: float) -> RelativePose:
         """With the covariance multiplied."""

@@ -44,9 +44,12 @@ def seated(belief: Belief, fix: Measurement, config: FusionConfig) -> Belief:
     full = np.diag(np.repeat(np.square([*sigmas, config.gyroscope_bias_sigma]), 3))
     full = block_diag(np.maximum(full, np.diag(np.diag(P)[:15])), P[15:, 15:])
     if isinstance(fix, PoseFix):
-        turn = fix.pose.rotation().compose(nav.attitude().inverse())
-        nav = gtsam.NavState(fix.pose, turn.rotate(nav.velocity()))
-        full[:6, :6] = fix.covariance
+        pose, covariance, by_auxiliaries = fix.seat(belief)
+        turn = pose.rotation().compose(nav.attitude().inverse())
+        nav = gtsam.NavState(pose, turn.rotate(nav.velocity()))
+        full[:6, 15:] = by_auxiliaries @ P[15:, 15:]
+        full[15:, :6] = full[:6, 15:].T
+        full[:6, :6] = covariance + full[:6, 15:] @ by_auxiliaries.T
     elif isinstance(fix, GpsFix):
         R = nav.attitude().matrix()
         velocity = nav.velocity() if fix.velocity is None else fix.velocity
@@ -109,7 +112,7 @@ class Rival:
         newest = max(self.window.states[-1].stamp, fix.stamp)
         if fix.stamp < max(self.window.states[0].stamp, newest - self._config.lag + self._config.min_state_spacing):
             return False
-        belief = self.window.predict(fix.stamp)
+        belief = self.window.predict(fix.stamp, fix.walks)
         error, covariance = fix.placed(belief).innovation(belief)
         limit = self._config.gate_margin**2 * chi2.ppf(self._config.gate_probability, len(error))
         agrees = float(error @ np.linalg.solve(covariance, error)) <= limit

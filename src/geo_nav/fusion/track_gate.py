@@ -69,14 +69,14 @@ class TrackGate:
                 reason = f"too old: its reference lies {newest - track.reference_stamp:.2f} s behind the newest state"
                 refused.append(FixOutcome(track.stamp, track.kind, False, reason))
             elif track.stamp - max(self._last + c.track_spacing, track.reference_stamp + c.min_state_spacing) > -_EARLY:
-                distance = self._distance(window, track)
+                placed, distance = self._compared(window, track)
                 limit = float(chi2.ppf(c.gate_probability, 6))
                 if not distance <= limit:
                     reason = f"disagrees with the IMU: chi-square {distance:.1f} > {limit:.1f}"
                     refused.append(FixOutcome(track.stamp, track.kind, False, reason, distance, 6, tau))
                     continue
                 self._last = track.stamp
-                used[track.reference_stamp] = track.inflated(self._correlation_factor(track.reference_stamp))
+                used[track.reference_stamp] = placed.inflated(self._correlation_factor(track.reference_stamp))
                 outcomes[track.reference_stamp] = FixOutcome(track.stamp, track.kind, True, "", distance, 6, tau)
         return list(used.values()), [*refused, *outcomes.values()]
 
@@ -91,9 +91,12 @@ class TrackGate:
             self._reference = reference
         return self._factor
 
-    def _distance(self, window: GraphWindow, track: RelativePose) -> float:
-        """Squared Mahalanobis distance to the motion that the IMU predicts from the reference's state."""
-        reference = window.predict(track.reference_stamp)
+    def _compared(self, window: GraphWindow, track: RelativePose) -> tuple[RelativePose, float]:
+        """The track by the reference's state, and its squared Mahalanobis distance to the motion that the IMU predicts
+        from there.
+        """
+        reference = window.predict(track.reference_stamp, track.walks)
+        track = track.with_imu(self._imu).placed(reference)
         segments = self._imu.segments(track.reference_stamp, track.stamp)
         error, covariance = track.innovation(reference, segments, self._model)
-        return float(error @ np.linalg.solve(covariance, error))
+        return track, float(error @ np.linalg.solve(covariance, error))

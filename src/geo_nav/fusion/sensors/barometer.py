@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from geo_nav.fusion.auxiliary import RandomWalk
 from geo_nav.fusion.errors import FusionError
-from geo_nav.fusion.sensors.residual import AUXILIARY, COLUMNS, POSITION, ResidualMeasurement
+from geo_nav.fusion.sensors.residual import AUXILIARY, POSITION, ResidualMeasurement
 
 if TYPE_CHECKING:
     from geo_nav.fusion.belief import Belief
@@ -82,13 +82,13 @@ class PressureAltitude(ResidualMeasurement):
         height = float(self.frame.to_geodetic(position)[2])
         return replace(self, curvature=height - self.frame.height - float(position[2]))
 
-    def residual(self, nav: Any, bias: Any, auxiliary: float) -> tuple[Array, Array]:
+    def residual(self, nav: Any, bias: Any, auxiliaries: Array) -> tuple[Array, Array]:
         """(1,) m."""
-        jacobian = np.zeros((1, COLUMNS))
+        jacobian = self.zero_jacobian(1)
         jacobian[0, POSITION] = nav.attitude().matrix()[2]
         jacobian[0, AUXILIARY] = 1.0
         height = self.frame.height + float(nav.position()[2]) + self.curvature
-        return np.array([height + auxiliary - self.altitude]), jacobian
+        return np.array([height - self.altitude]) + auxiliaries, jacobian
 
 
 def standard_altitude(pressure: float) -> float:
@@ -130,7 +130,7 @@ def pressure_altitude(
     return PressureAltitude(
         stamp=stamp,
         covariance=np.array([[sigma**2]]),
-        walk=config.walk,
+        walks=(config.walk,),
         spacing=config.spacing,
         altitude=float(altitude),
         frame=frame,

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from geo_nav.fusion.errors import FusionError
-from geo_nav.fusion.sensors.residual import COLUMNS, ROTATION, ResidualMeasurement, skew
+from geo_nav.fusion.sensors.residual import ROTATION, ResidualMeasurement, skew
 
 if TYPE_CHECKING:
     from geo_nav.fusion.belief import Belief
@@ -97,12 +97,12 @@ class Direction(ResidualMeasurement):
         covariance = self.covariance if math.hypot(x, y) >= _LEAST_HORIZONTAL else np.array([[_UNKNOWN**2]])
         return replace(self, convergence=convergence, covariance=covariance)
 
-    def residual(self, nav: Any, bias: Any, auxiliary: float) -> tuple[Array, Array]:
+    def residual(self, nav: Any, bias: Any, auxiliaries: Array) -> tuple[Array, Array]:
         """(1,) rad, from -π to π."""
         R = nav.attitude().matrix()
         x, y, _ = R @ self.axis
         turned = -R @ skew(self.axis)  # of the axis in `map` by a rotation in the body
-        jacobian = np.zeros((1, COLUMNS))
+        jacobian = self.zero_jacobian(1)
         # Upright, the axis has no direction; the floor keeps the Jacobian finite there.
         jacobian[0, ROTATION] = (x * turned[1] - y * turned[0]) / max(x * x + y * y, 1e-6)
         error = math.atan2(y, x) - self.direction - self.convergence

@@ -17,14 +17,12 @@ from geo_nav.fusion.loss import robust
 if TYPE_CHECKING:
     from geo_nav.fusion.belief import Belief
     from geo_nav.fusion.config import FusionConfig
+    from geo_nav.fusion.imu_buffer import ImuBuffer
 
 Array = npt.NDArray[np.float64]
 
 ROTATION, POSITION, VELOCITY, GYROSCOPE_BIAS, AUXILIARY = slice(0, 3), slice(3, 6), slice(6, 9), slice(12, 15), 15
-"""Columns of a residual's Jacobian: the tangent of `Belief`, then the auxiliary variable."""
-
-COLUMNS = 16
-"""Number of them."""
+"""Columns of a residual's Jacobian: the tangent of `Belief`, then from ``AUXILIARY`` on the auxiliary variables."""
 
 
 def skew(vector: npt.ArrayLike) -> Array:
@@ -40,7 +38,7 @@ class ResidualMeasurement(ABC):
     Attributes:
         stamp: s.
         covariance: (m, m) of the residual.
-        walk: the auxiliary variable; None where there is none.
+        walks: the auxiliary variables that the residual takes.
         spacing: least interval to others of its kind in the graph, s.
         shift: (m,) added to the residual; what :meth:`moved` makes up for.
     """
@@ -51,30 +49,34 @@ class ResidualMeasurement(ABC):
 
     stamp: float
     covariance: Array
-    walk: RandomWalk | None = None
+    walks: tuple[RandomWalk, ...] = ()
     spacing: float = 0.0
     shift: Array | float = 0.0
 
     @abstractmethod
-    def residual(self, nav: Any, bias: Any, auxiliary: float) -> tuple[Array, Array]:
+    def residual(self, nav: Any, bias: Any, auxiliaries: Array) -> tuple[Array, Array]:
         """Predicted minus measured.
 
         Args:
             nav: ``gtsam.NavState``.
             bias: ``gtsam.imuBias.ConstantBias``.
-            auxiliary: value of the auxiliary variable; 0 where there is none.
+            auxiliaries: (n,) values of the auxiliary variables.
 
         Returns:
-            (m,), and its (m, 16) Jacobian by the tangent of :class:`~geo_nav.fusion.belief.Belief` and the auxiliary
-            variable.
+            (m,), and its (m, 15 + n) Jacobian by the tangent of :class:`~geo_nav.fusion.belief.Belief` and the
+            auxiliary variables; :meth:`zero_jacobian` is one to fill.
         """
+
+    def zero_jacobian(self, rows: int) -> Array:
+        """A Jacobian of a residual (rows,) that depends on nothing."""
+        return np.zeros((rows, AUXILIARY + len(self.walks)))
 
     def correlation_time(self, config: FusionConfig) -> float:
         """The errors count as independent."""
         return 0.0
 
-    def with_rate(self, angular_velocity: Array) -> Self:
-        """The angular velocity is not needed."""
+    def with_imu(self, imu: ImuBuffer) -> Self:
+        """The IMU is not needed."""
         return self
 
     def placed(self, belief: Belief) -> Self:
@@ -82,11 +84,9 @@ class ResidualMeasurement(ABC):
         return self
 
     def factors(self, keys: StateKeys, config: FusionConfig) -> list[Any]:
-        """One factor on pose, velocity, bias and the auxiliary variable, if that is estimated."""
+        """One factor on pose, velocity, bias and the auxiliary variables that are estimated."""
         model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config)
-        on = [keys.pose, keys.velocity, keys.bias]
-        if keys.auxiliary is not None:
-            on.append(keys.auxiliary)
+        on = [keys.pose, keys.velocity, keys.bias, *keys.auxiliaries]
         return [gtsam.CustomFactor(model, on, self._error)]
 
     def _error(self, factor: Any, values: Any, jacobians: Any) -> Array:
@@ -94,33 +94,30 @@ class ResidualMeasurement(ABC):
         keys = factor.keys()
         pose = values.atPose3(keys[0])
         nav = gtsam.NavState(pose, values.atVector(keys[1]))
-        auxiliary = values.atVector(keys[3])[0] if len(keys) == 4 else self._start
-        error, jacobian = self.residual(nav, values.atConstantBias(keys[2]), auxiliary)
+        estimated = [k for k, walk in enumerate(self.walks) if walk.estimated]
+        auxiliaries = np.array([walk.start for walk in self.walks])
+        for k, key in zip(estimated, keys[3:], strict=True):
+            auxiliaries[k] = values.atVector(key)[0]
+        error, jacobian = self.residual(nav, values.atConstantBias(keys[2]), auxiliaries)
         if jacobians is not None:
             jacobians[0] = jacobian[:, :6]
             # The velocity of the graph is in `map`, that of a belief's tangent in the body.
             jacobians[1] = jacobian[:, VELOCITY] @ pose.rotation().matrix().T
             jacobians[2] = jacobian[:, 9:15]
-            if len(keys) == 4:
-                jacobians[3] = jacobian[:, AUXILIARY:]
+            for i, k in enumerate(estimated):
+                jacobians[3 + i] = jacobian[:, AUXILIARY + k : AUXILIARY + k + 1]
         return error + self.shift
 
-    @property
-    def _start(self) -> float:
-        return 0.0 if self.walk is None else self.walk.start
-
     def innovation(self, belief: Belief) -> tuple[Array, Array]:
-        """(m,) measured minus predicted, and its covariance with all correlations of state and auxiliary variable."""
-        column = None if self.walk is None else belief.column(self.walk)
+        """(m,) measured minus predicted, and its covariance with all correlations of state and auxiliary variables."""
         error, jacobian = self._at(belief)
-        columns = [*range(15)] if column is None else [*range(15), column]
-        jacobian = jacobian[:, : len(columns)]
-        covariance = jacobian @ belief.covariance[np.ix_(columns, columns)] @ jacobian.T + self.covariance
+        auxiliaries = belief.by_auxiliaries(jacobian[:, AUXILIARY:], self.walks)
+        jacobian = np.hstack([jacobian[:, :AUXILIARY], auxiliaries])
+        covariance = jacobian @ belief.covariance @ jacobian.T + self.covariance
         return -(error + self.shift), covariance
 
     def _at(self, belief: Belief) -> tuple[Array, Array]:
-        auxiliary = 0.0 if self.walk is None else belief.value(self.walk)
-        return self.residual(belief.nav, belief.bias, auxiliary)
+        return self.residual(belief.nav, belief.bias, belief.values_of(self.walks))
 
     def moved(self, before: Belief, after: Belief) -> Self:
         """At another stamp, where the residual would be the same for the predicted motion."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from geo_nav.fusion.sensors.residual import COLUMNS, GYROSCOPE_BIAS, ROTATION, VELOCITY, ResidualMeasurement, skew
+from geo_nav.fusion.sensors.residual import GYROSCOPE_BIAS, ROTATION, VELOCITY, ResidualMeasurement, skew
 
 if TYPE_CHECKING:
     from geo_nav.fusion.belief import Belief
@@ -68,11 +68,11 @@ class Standstill(ResidualMeasurement):
     angular_velocity: Array
     earth_rate: Array
 
-    def residual(self, nav: Any, bias: Any, auxiliary: float) -> tuple[Array, Array]:
+    def residual(self, nav: Any, bias: Any, auxiliaries: Array) -> tuple[Array, Array]:
         """(6,) velocity in `base_link`, m/s; angular velocity as predicted minus as measured, rad/s."""
         to_body = nav.attitude().matrix().T
         velocity, earth = to_body @ nav.velocity(), to_body @ self.earth_rate
-        jacobian = np.zeros((6, COLUMNS))
+        jacobian = self.zero_jacobian(6)
         jacobian[:3, ROTATION] = skew(velocity)
         jacobian[:3, VELOCITY] = np.eye(3)
         jacobian[3:, ROTATION] = skew(earth)

@@ -13,7 +13,6 @@ from geo_nav.fusion.auxiliary import RandomWalk
 from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.sensors.residual import (
     AUXILIARY,
-    COLUMNS,
     GYROSCOPE_BIAS,
     ROTATION,
     VELOCITY,
@@ -23,6 +22,7 @@ from geo_nav.fusion.sensors.residual import (
 
 if TYPE_CHECKING:
     from geo_nav.fusion.config import FusionConfig
+    from geo_nav.fusion.imu_buffer import ImuBuffer
 
 Array = npt.NDArray[np.float64]
 
@@ -80,22 +80,23 @@ class WheelSpeed(ResidualMeasurement):
         """As configured."""
         return config.wheels.correlation_time
 
-    def with_rate(self, angular_velocity: Array) -> Self:
+    def with_imu(self, imu: ImuBuffer) -> Self:
         """The point moves with the vehicle's turning."""
-        return replace(self, angular_velocity=angular_velocity)
+        return replace(self, angular_velocity=imu.sample_at(self.stamp)[1])
 
-    def residual(self, nav: Any, bias: Any, auxiliary: float) -> tuple[Array, Array]:
+    def residual(self, nav: Any, bias: Any, auxiliaries: Array) -> tuple[Array, Array]:
         """(3,) forward, left, up, m/s."""
+        (scale,) = auxiliaries
         in_body = nav.attitude().matrix().T @ nav.velocity()
         arm = skew(self.reference)
         velocity = in_body - arm @ (self.angular_velocity - bias.gyroscope())
-        jacobian = np.zeros((3, COLUMNS))
+        jacobian = self.zero_jacobian(3)
         jacobian[:, ROTATION] = skew(in_body)
         jacobian[:, VELOCITY] = np.eye(3)
         jacobian[:, GYROSCOPE_BIAS] = arm
-        jacobian[0] *= auxiliary
+        jacobian[0] *= scale
         jacobian[0, AUXILIARY] = velocity[0]
-        return velocity * [auxiliary, 1.0, 1.0] - [self.speed, 0.0, 0.0], jacobian
+        return velocity * [scale, 1.0, 1.0] - [self.speed, 0.0, 0.0], jacobian
 
 
 def wheel_speed(config: WheelConfig, stamp: float, speed: float, sigma: float | None) -> WheelSpeed:
@@ -118,7 +119,7 @@ def wheel_speed(config: WheelConfig, stamp: float, speed: float, sigma: float | 
     return WheelSpeed(
         stamp=stamp,
         covariance=np.diag(np.square([sigma, config.lateral_sigma, config.vertical_sigma])),
-        walk=config.walk,
+        walks=(config.walk,),
         spacing=config.spacing,
         speed=float(speed),
         reference=np.array(config.reference),
