@@ -17,9 +17,9 @@ from geo_nav.fusion.auxiliary import RandomWalk
 from geo_nav.fusion.belief import Belief, graph_jacobian, rot3
 from geo_nav.fusion.coarse_alignment import coarse_attitude
 from geo_nav.fusion.config import FusionConfig
-from geo_nav.fusion.graph import qr_parameters
 from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.imu_model import ImuModel
+from geo_nav.fusion.isam2 import qr_parameters
 from geo_nav.fusion.keys import StateKeys
 from geo_nav.fusion.measurements import Attitude, GpsFix, Measurement, PoseFix
 

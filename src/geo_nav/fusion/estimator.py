@@ -275,7 +275,7 @@ class Estimator:
             spacing = self._config.max_state_spacing
             idle = [stamp + spacing] if newest_imu - stamp >= spacing else []
             if used or motions or idle:
-                self._solve(window, used, idle, motions)
+                self._solve(window, used, idle, motions, verdicts.reweighed)
                 result.solved = True
                 self._fade(window, used, verdicts.excess)
             self._count(tracks_used=self._counts.tracks_used + len(motions))
@@ -305,8 +305,9 @@ class Estimator:
         measurements: list[Measurement],
         idle: list[float],
         tracks: Sequence[RelativePose] = (),
+        reweighed: Sequence[Measurement] = (),
     ) -> None:
-        window.update(measurements, idle, tracks)
+        window.update(measurements, idle, tracks, reweighed)
         anchor = window.newest()
         try:
             np.linalg.cholesky(anchor.covariance)  # what a window that starts from here will need

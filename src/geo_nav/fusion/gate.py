@@ -35,6 +35,7 @@ class Verdicts:
 
     Attributes:
         used: those for the graph, weighted for the correlation of their errors.
+        reweighed: those in the graph already that weigh less because of the new ones.
         outcomes: of all that were due.
         refused: fixes against the prediction.
         too_old: fixes behind the window.
@@ -42,6 +43,7 @@ class Verdicts:
     """
 
     used: list[Measurement] = field(default_factory=list)
+    reweighed: list[Measurement] = field(default_factory=list)
     outcomes: list[FixOutcome] = field(default_factory=list)
     refused: int = 0
     too_old: int = 0
@@ -64,9 +66,10 @@ class Gate:
         self._config = config
         self._model = model
         self._spacing = Spacing(config.lag)
-        self._correlation = Correlation(config.min_state_spacing)
+        self._correlation = Correlation(config.min_state_spacing, config.lag)
         self._adaptation = NoiseAdaptation()
         self._scatter: dict[str, float] = {}
+        self._used: dict[tuple[str, float], Measurement] = {}
         self.opposition = Opposition(config, imu, model)
 
     def clear(self) -> None:
@@ -74,6 +77,7 @@ class Gate:
         self._spacing.clear()
         self._correlation.clear()
         self._scatter.clear()
+        self._used.clear()
         self.opposition.clear()
 
     def overthrown(self) -> None:
@@ -120,6 +124,7 @@ class Gate:
         if not reason:
             factor = self._correlation.factor(m.kind, m.stamp, tau)
             verdicts.used.append(m.inflated(factor))
+            self._reweigh(m, tau, verdicts)
             self._spacing.take(m)
             if m.is_fix and self._config.noise_adaptation:
                 verdicts.excess *= self._adaptation.observe(distance, len(error), 1.0 / factor)
@@ -129,6 +134,16 @@ class Gate:
         if m.is_fix:
             scatter = self._scatter.get(m.kind, 0.0)
             self._scatter[m.kind] = scatter + (float(bool(reason) and alone) - scatter) / _SCATTER_MEMORY
+
+    def _reweigh(self, m: Measurement, tau: float, verdicts: Verdicts) -> None:
+        """A late measurement takes from the weight of the one after it: the order of arrival must not matter."""
+        follower = self._correlation.follower(m.kind, m.stamp, tau)
+        if follower is not None and (m.kind, follower[0]) in self._used:
+            verdicts.reweighed.append(self._used[m.kind, follower[0]].inflated(follower[1]))
+        self._used[m.kind, m.stamp] = m
+        oldest = m.stamp - self._config.lag
+        for old in [key for key in self._used if key[1] < oldest]:
+            del self._used[old]
 
     def _margin(self, m: Measurement) -> float:
         """How many times the gate's radius a measurement may be off; more than one is the benefit of the doubt."""

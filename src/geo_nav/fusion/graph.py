@@ -25,10 +25,12 @@ from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.graduation import Graduation
 from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.imu_model import ImuModel
+from geo_nav.fusion.isam2 import qr_parameters
 from geo_nav.fusion.keys import StateKeys
 from geo_nav.fusion.linear_prior import linear_prior
 from geo_nav.fusion.measurements import Measurement
 from geo_nav.fusion.relative import RelativePose
+from geo_nav.fusion.slots import FactorSlots
 
 Array = npt.NDArray[np.float64]
 
@@ -43,16 +45,6 @@ _LARGE_CORRECTION = 0.1
 
 _DIFFERENCE = 1e-3
 """Step of the derivatives by auxiliary variables, as a share of their sigma."""
-
-
-def qr_parameters() -> Any:
-    """``gtsam.ISAM2Params`` for inertial graphs."""
-    parameters = gtsam.ISAM2Params()
-    parameters.setFactorization("QR")  # Cholesky fails at the usual bias noise (DESIGN.md §5).
-    parameters.setRelinearizeThreshold(0.001)
-    parameters.relinearizeSkip = 1
-    parameters.findUnusedFactorSlots = True  # otherwise the list of factors grows for ever
-    return parameters
 
 
 @dataclass(frozen=True)
@@ -81,8 +73,7 @@ class GraphWindow:
         self._model = model
         self._smoother = gtsam.IncrementalFixedLagSmoother(config.lag, qr_parameters())
         self._states: list[State] = []
-        self._imu_slots: dict[tuple[int, int], int] = {}
-        self._track_slots: dict[float, tuple[int, int]] = {}
+        self._slots = FactorSlots()
         self._next_index = 0
         self._next_node = 0
         self._chains: dict[str, Chain] = {}
@@ -172,6 +163,7 @@ class GraphWindow:
         measurements: Sequence[Measurement],
         stamps: Sequence[float] = (),
         tracks: Sequence[RelativePose] = (),
+        reweighed: Sequence[Measurement] = (),
     ) -> None:
         """Make the states that the measurements need, add their factors, and solve.
 
@@ -179,6 +171,7 @@ class GraphWindow:
             measurements: each not before the oldest state and not after the newest IMU sample.
             stamps: further stamps that need a state.
             tracks: motions between two stamps, at most one for each reference; it takes the place of an earlier one.
+            reweighed: measurements that take the place of those of their kind and stamp.
         """
         before = self._smoother.calculateEstimatePose3(X(self._states[-1].index))
         merged = list(self._states)
@@ -197,24 +190,30 @@ class GraphWindow:
             reference, factor = self._track_factor(track, merged, beliefs)
             graph.add(factor)
             references.append(reference)
-            if track.reference_stamp in self._track_slots:
-                removed.append(self._track_slots.pop(track.reference_stamp)[1])
+            if track.reference_stamp in self._slots.tracks:
+                removed.append(self._slots.tracks.pop(track.reference_stamp)[1])
         weighed = []
-        for measurement in measurements:
+        places: dict[tuple[str, float], list[int]] = {}
+        # GNC weighs fixes itself.
+        replacing, replaced = self._slots.take_out(reweighed if self._graduation is None else ())
+        for measurement in (*measurements, *replacing):
             for factor in self._factors(measurement, merged, beliefs):
                 if self._graduation is not None and measurement.is_fix:
                     weighed.append((factor, graph.size()))
+                places.setdefault((measurement.kind, measurement.stamp), []).append(graph.size())
                 graph.add(factor)
         for factor in begun:
             graph.add(factor)
         self._beliefs.clear()
-        self._smoother.update(graph, values, self._timestamps(created), removed)
+        self._smoother.update(graph, values, self._timestamps(created), [*removed, *replaced])
         slots = self._smoother.getISAM2Result().getNewFactorsIndices()
         # The links were added to the graph before everything else, and the tracks next.
         for link, slot in zip(links, slots, strict=False):
-            self._imu_slots[link] = slot
+            self._slots.links[link] = slot
         for track, reference, slot in zip(tracks, references, slots[len(links) :], strict=False):
-            self._track_slots[track.reference_stamp] = (reference, slot)
+            self._slots.tracks[track.reference_stamp] = (reference, slot)
+        for key, where in places.items():
+            self._slots.measurements[key] = [slots[place] for place in where]
         self._states = merged
         newest = merged[-1].index
         self._converge(beliefs[newest].nav.pose() if newest in beliefs else before)
@@ -253,7 +252,7 @@ class GraphWindow:
     ) -> tuple[list[tuple[int, int]], list[int]]:
         """IMU factors between neighbours that have none; those between states that are neighbours no more go."""
         wanted = {(a.index, b.index): (a, b) for a, b in pairwise(merged)}
-        links = [link for link in wanted if link not in self._imu_slots]
+        links = [link for link in wanted if link not in self._slots.links]
         for link in links:
             a, b = wanted[link]
             nav, bias = (beliefs[a.index].nav, beliefs[a.index].bias) if a.index in beliefs else self.estimate(a)
@@ -264,8 +263,7 @@ class GraphWindow:
                     pim.integrateMeasurement(*row)
             i, j = a.index, b.index
             graph.add(gtsam.CombinedImuFactor(X(i), V(i), X(j), V(j), B(i), B(j), pim))
-        split = [link for link in self._imu_slots if link not in wanted]
-        return links, [self._imu_slots.pop(link) for link in split]
+        return links, self._slots.unlink(set(wanted))
 
     def _factors(self, measurement: Measurement, merged: list[State], beliefs: dict[int, Belief]) -> list[Any]:
         state, start = self._nearest(measurement.stamp, merged, beliefs)
@@ -393,7 +391,6 @@ class GraphWindow:
             self._states = [s for s in self._states if s.index not in gone]
             if self._graduation is not None:
                 self._graduation.forget(gone)
-            self._imu_slots = {link: slot for link, slot in self._imu_slots.items() if not gone.intersection(link)}
-            self._track_slots = {stamp: kept for stamp, kept in self._track_slots.items() if kept[0] not in gone}
+            self._slots.forget(gone, limit)
         for chain in self._chains.values():
             chain.forget(limit)

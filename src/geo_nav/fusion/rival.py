@@ -86,7 +86,7 @@ class Rival:
 
     def __init__(self, config: FusionConfig, imu: ImuBuffer, model: ImuModel, belief: Belief, fix: Measurement) -> None:
         self._config = config
-        self._correlation = Correlation(config.min_state_spacing)
+        self._correlation = Correlation(config.min_state_spacing, config.lag)
         factor = self._factor(fix)
         self.window = GraphWindow(config, imu, model, seated(belief, fix.inflated(factor).placed(belief), config))
         self.hits, self.misses = 1, 0

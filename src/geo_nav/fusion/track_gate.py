@@ -36,7 +36,7 @@ class TrackGate:
         self._last = -math.inf
         self._reference = -math.inf
         self._factor = 1.0
-        self._correlation = Correlation(config.min_state_spacing)
+        self._correlation = Correlation(config.min_state_spacing, config.lag)
 
     def clear(self) -> None:
         """Forget which track was the last."""
