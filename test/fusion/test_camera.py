@@ -23,6 +23,7 @@ from geo_nav.fusion.keys import StateKeys
 from geo_nav.fusion.measurements import PoseFix, pose_fix
 from geo_nav.fusion.relative import RelativePose, relative_pose
 from geo_nav.fusion.rival import seated
+from geo_nav.geodesy import Pose
 from sensor_helpers import play, random_belief
 
 LATE, ROTATION, TRANSLATION = 0.04, np.radians([1.0, -1.2, 1.5]), np.array([0.2, -0.15, 0.1])
@@ -209,6 +210,27 @@ def test_rival_state_stands_where_the_calibrated_camera_puts_it() -> None:
     still[12:15, 12:15] = 0.0
     _, covariance = fix.innovation(replace(rival, covariance=still))
     np.testing.assert_allclose(covariance, 2.0 * fix.covariance, rtol=0.02, atol=1e-6)
+
+
+def test_calibration_survives_a_state_that_is_given_up() -> None:
+    """From 14 s on the fixes say that all is 60 m further east: the rival that they make has the same camera."""
+    world, shift = flight(1, 18.5), np.array([60.0, 0.0, 0.0])
+    fixes = [
+        replace(f, T_map_camera=Pose(f.T_map_camera.rotation, f.T_map_camera.translation + (f.stamp > 14.0) * shift))
+        for f in misfit(world, LATE, ROTATION)
+        if f.stamp > 0.3
+    ]
+    fusion = new_fusion(camera=TIME.model_copy(update={"rotation_sigma": [0.026] * 3}), rival_seconds=3.0)
+    trace = run(fusion, world, fixes, update_every=0.2)
+    assert fusion.status().fixes_refused >= 10
+    errors = trace.after(18.2).position_errors - shift
+    assert np.sqrt((errors**2).sum(axis=1).mean()) < 1.0
+    values, covariance = known(fusion)
+    error = values - TRUE[:4]
+    # A camera that began anew could not know this after the four seconds since.
+    assert np.sqrt(covariance[0, 0]) < 0.004
+    assert np.degrees(np.sqrt(np.diag(covariance)[1:])).max() < 0.3
+    assert error @ np.linalg.solve(covariance, error) / 4.0 < 3.0
 
 
 def test_conventions_of_clock_and_mounting() -> None:
