@@ -82,6 +82,12 @@ def status_message(stamp: float, state: int) -> object:
         imu_samples_refused=0,
         graph_rebuilds=0,
         update_milliseconds=2.5,
+        horizontal_level_95=1.0,
+        horizontal_level_999=1.5,
+        vertical_level_95=1.2,
+        vertical_level_999=2.0,
+        levels_reason="made up",
+        consistency=[],
     )
 
 

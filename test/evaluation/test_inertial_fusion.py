@@ -167,7 +167,7 @@ def test_a_log_goes_from_its_files_to_the_tables_and_absent_ones_are_said(tmp_pa
     write_plane_log(simulated_record(seed=2, duration=40.0), tmp_path / "flight_logs")
     monkeypatch.setenv("GEO_NAV_DATA", str(tmp_path))
     output = tmp_path / "out"
-    command = ["bench", "fusion", "--sets", "plane,quad106,p4rtk", "--intervals", "5,20"]
+    command = ["bench", "fusion", "--parts", "real", "--sets", "plane,quad106,p4rtk", "--intervals", "5,20"]
     result = CliRunner().invoke(app, [*command, "--output", str(output), "--quiet"])
     assert result.exit_code == 0, result.output
     for line in (
@@ -176,7 +176,7 @@ def test_a_log_goes_from_its_files_to_the_tables_and_absent_ones_are_said(tmp_pa
         "not made: plane: 1 of 1 logs are too short for a fix every 20 s",
     ):
         assert line in result.output
-    (plane,) = json.loads((output / "results.json").read_text())["rows"]
+    (plane,) = json.loads((output / "results.json").read_text())["parts"]["real"]["rows"]
     assert (plane["name"], plane["interval"], plane["logs"], plane["refused"]) == ("plane", 5.0, 1, 0)
     scores = plane["scores"]
     assert set(scores) == {*CAUSAL, BATCH}

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from camera_helpers import Manoeuvres, Straight, fly, misfit, motions
 from fusion_helpers import CONFIG, FIX_SIGMAS, FRAME, T_BASE_CAMERA, Fix, World, new_fusion, run
-from geo_nav.fusion import Fusion
+from geo_nav.fusion import Fusion, FusionConfig
 from geo_nav.fusion.belief import Belief, pose3, pose_from_pose3
 from geo_nav.fusion.calibrated import calibrated_fix, calibrated_motion
 from geo_nav.fusion.camera import CameraCalibrationConfig
@@ -349,3 +349,10 @@ def test_tracked_motions_help_the_calibration() -> None:
 def test_sigmas_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         CameraCalibrationConfig(**wrong)
+
+
+def test_gnc_cannot_weigh_a_camera_that_is_estimated() -> None:
+    """Better said at once than with a rebuild at every fix that it would weigh down."""
+    with pytest.raises(ValidationError, match="gnc"):
+        FusionConfig(robust_loss="gnc", camera=TIME)
+    assert not FusionConfig(robust_loss="gnc").camera.estimated

@@ -270,7 +270,7 @@ def test_fix_far_in_the_future_is_dropped(world):
     assert fusion.update().fixes == []
 
 
-@pytest.mark.parametrize("loss", ["huber", "cauchy", "tukey"])
+@pytest.mark.parametrize("loss", ["huber", "cauchy", "tukey", "max_mixture", "gnc"])
 def test_robust_loss_bounds_what_a_fix_inside_the_gate_can_do(world, loss):
     """One fix 3 m off with the gate wide open: the loss must take most of its pull away."""
     pulls = []

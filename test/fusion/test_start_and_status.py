@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from fusion_helpers import FRAME, T_BASE_CAMERA, Trace, World, give_fix, new_fusion, run
+from fusion_helpers import FRAME, T_BASE_CAMERA, Flight, Trace, World, give_fix, new_fusion, run
 from geo_nav.fusion import Fusion, FusionConfig, FusionError, NavigationState
 from geo_nav.geodesy import LocalFrame
+from geo_nav.geodesy.pose import error_vector
 
 LEVER_ARM = np.array([0.5, 0.2, 0.3])
 
@@ -54,6 +55,74 @@ def test_start_in_flight_from_gps_with_a_wrong_heading_then_poses(with_velocity)
     assert settled.rms < 0.4
     assert np.degrees(np.abs(settled.heading_errors).max()) < 0.8
     assert fusion.status().fixes_refused <= 2
+
+
+def start_from_gps_alone(world, with_velocity, sigma=1.0):
+    """GPS at 2 Hz, no attitude; the first state and the stamp of the update that gave it."""
+    fusion = new_fusion()
+    rng = np.random.default_rng([world.seed, 7])
+    for i, sample in enumerate(world.imu):
+        fusion.add_imu(sample)
+        if i % 50 == 10:
+            t = sample.stamp
+            velocity = world.flight.velocity(t) + rng.normal(0.0, 0.2, 3) if with_velocity else None
+            position = world.flight.position(t) + rng.normal(0.0, sigma, 3)
+            fusion.add_gps(t, position, sigma**2 * np.eye(3), velocity, 0.04 * np.eye(3))
+            fusion.update()
+        if fusion.state() is not None:
+            break
+    return fusion
+
+
+class Agile(Flight):
+    """The figure of eight at twice the speed."""
+
+    def position(self, t):
+        return super().position(2.0 * np.asarray(t))
+
+    def velocity(self, t):
+        return 2.0 * super().velocity(2.0 * np.asarray(t))
+
+    def acceleration(self, t):
+        return 4.0 * super().acceleration(2.0 * np.asarray(t))
+
+
+@pytest.mark.parametrize(("with_velocity", "sigma"), [(True, 1.0), (False, 0.5)])
+def test_start_in_motion_without_an_attitude(with_velocity, sigma):
+    nees, begun = [], []
+    for seed in range(4):
+        world = World(seed=seed, duration=40.0, rate=100.0, flight=Agile())
+        fusion = start_from_gps_alone(world, with_velocity, sigma)
+        state = fusion.state()
+        assert state is not None, fusion.status().reason
+        error = error_vector(state.T_map_base, world.flight.pose(state.stamp))
+        assert np.abs(error[3:5]).max() < np.radians(12.0)
+        assert abs(error[5]) < np.radians(40.0)
+        nees.append(error @ np.linalg.solve(state.pose_covariance, error) / 6.0)
+        begun.append(state.stamp)
+    assert 0.1 < np.mean(nees) < 1.8
+    assert max(begun) < 35.0
+
+
+class Straight(Flight):
+    """At constant velocity: nothing shows where the nose points."""
+
+    def position(self, t):
+        return np.multiply.outer(np.asarray(t, dtype=np.float64), np.array([15.0, 5.0, 0.0])) + np.array(
+            [0.0, 0.0, 150.0]
+        )
+
+    def velocity(self, t):
+        return np.zeros((*np.shape(t), 3)) + np.array([15.0, 5.0, 0.0])
+
+    def acceleration(self, t):
+        return np.zeros((*np.shape(t), 3))
+
+
+def test_straight_flight_does_not_start_without_an_attitude():
+    fusion = start_from_gps_alone(World(seed=1, duration=40.0, rate=100.0, flight=Straight()), True)
+    assert fusion.state() is None
+    assert "the motion does not show the heading" in fusion.status().reason
 
 
 def test_gps_without_attitude_waits_and_says_so():

@@ -20,7 +20,7 @@ FRAMES = {"map_frame", "base_frame", "odom_frame"}
 OWN = {
     "site_server": {"site"},
     "camera_registration": {"site", "matcher", "image_transport", "camera_frame"},
-    "fusion": {"camera_frame", "checkpoint", "tf_rate", "fix_rate", "T_base_camera"},
+    "fusion": {"camera_frame", "checkpoint", "solver", "tf_rate", "fix_rate", "T_base_camera"},
 }
 GROUPS: dict[str, dict[str, type[BaseModel]]] = {
     "site_server": {"rendering": RenderingConfig},

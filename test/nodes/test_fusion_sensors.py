@@ -17,6 +17,8 @@ from geo_nav.fusion import Fusion, FusionConfig, ImuSample
 from geo_nav.geodesy import LocalFrame, Pose
 from geo_nav.nodes import conversion
 from geo_nav.nodes.fusion import FusionNode
+from geo_nav_msgs.msg import Consistency as ConsistencyMessage
+from geo_nav_msgs.msg import NavigationStatus
 
 FRAME = LocalFrame(47.4, 8.5, 450.0)
 
@@ -95,3 +97,31 @@ def test_messages_reach_the_graph_and_the_diagnostics(node: FusionNode) -> None:
     assert said["fusion: wheels"].level == DiagnosticStatus.OK
     assert said["fusion: wheel scale"].message == "not observable so far"
     assert said["fusion: barometer offset"].message == "calibrated"
+    assert said["fusion: consistency of wheels"].message.startswith("unknown: worth 1 independent")
+
+
+def test_status_message_has_levels_and_consistency(node: FusionNode) -> None:
+    before = node._fusion
+    node._fusion = Fusion(node._config, FRAME, Pose.identity())
+    empty = conversion.fill_status(NavigationStatus(), node._fusion.status())
+    assert math.isnan(empty.horizontal_level_95)
+    assert (empty.state, list(empty.consistency)) == (NavigationStatus.INITIALIZING, [])
+    node._fusion = before
+    for k in range(20):
+        before.add_heading(10.1 + 0.1 * k, 0.0 if k < 5 else 2.0, 0.02)
+        before.update()
+    status = before.status()
+    message = conversion.fill_status(NavigationStatus(), status)
+    assert message.state == NavigationStatus.TRACKING
+    assert message.fixes_used == status.fixes_used
+    assert message.horizontal_level_95 == pytest.approx(status.levels.horizontal_95)
+    assert message.horizontal_level_999 == pytest.approx(status.levels.horizontal_999)
+    assert message.vertical_level_95 == pytest.approx(status.levels.vertical_95)
+    assert message.vertical_level_999 == pytest.approx(status.levels.vertical_999)
+    assert message.horizontal_level_999 > message.horizontal_level_95 > 0.0
+    (heading,) = message.consistency
+    assert (heading.kind, heading.verdict) == ("heading", ConsistencyMessage.CONTRADICTED)
+    assert heading.reason == status.consistency["heading"].reason
+    assert heading.refused_share == pytest.approx(status.consistency["heading"].refused_share)
+    said = {s.name: s for s in conversion.diagnostics_message(status, "fusion").status}
+    assert said["fusion: consistency of heading"].level == DiagnosticStatus.WARN

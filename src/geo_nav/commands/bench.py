@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+
+_T = TypeVar("_T", int, float)
 
 app = typer.Typer(help="Measures geo_nav against truth, and beside others.", no_args_is_help=True)
 
@@ -83,42 +86,67 @@ def registration(
 
 @app.command()
 def fusion(
-    sets: Annotated[str, typer.Option(help="Sets of logs, separated by commas; all when empty.")] = "",
-    intervals: Annotated[str, typer.Option(help="Seconds between the fixes given, separated by commas.")] = "1,5,10,30",
+    parts: Annotated[str, typer.Option(help="real, outages, faults, cost, endurance; all when empty.")] = "",
+    sets: Annotated[str, typer.Option(help="real: sets of logs, separated by commas; all when empty.")] = "",
+    intervals: Annotated[str, typer.Option(help="real: seconds between the fixes given.")] = "1,5,10,30",
     noise: Annotated[
-        str, typer.Option(help="IMU noise: class (what is known of each IMU) or default (FusionConfig).")
+        str, typer.Option(help="real: IMU noise, class (what is known of each IMU) or default (FusionConfig).")
     ] = "class",
+    seeds: Annotated[str, typer.Option(help="outages: of the journeys, separated by commas.")] = "1,2,3,4,5",
     output: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("build/bench/fusion"),
     quick: Annotated[
-        bool, typer.Option("--quick", help="Two logs a set and one interval: whether it runs, not how well.")
+        bool, typer.Option("--quick", help="A little of each part: whether it runs, not how well.")
     ] = False,
     quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
 ) -> None:
-    """Fusion on real inertial logs: a fix every few seconds, those in between withheld and scored.
+    """Fusion on real inertial logs, in simulated outages and faults, and what it costs.
 
-    Beside it, from the same start and with the same fixes and noise: dead reckoning, gtsam's EKF and invariant EKF,
-    and the batch optimum over the whole log.
+    real: a fix every few seconds, those in between withheld and scored; beside it, from the same start and with the
+    same fixes and noise, dead reckoning, gtsam's EKF and invariant EKF, and the batch optimum over the whole log.
+    outages: 30 simulated minutes with registrations as recorded, and four times 60 s with none. faults: everything
+    that can go wrong, once each. cost: in real time beside the worker. endurance: four hours. Parts may be made one
+    after the other: results of the others in the folder stay, and simulated rows that are there are not made again.
     """
     from geo_nav.commands.progress import progress_bar
-    from geo_nav.evaluation.inertial.report import write_fusion_report
-    from geo_nav.evaluation.inertial.run import FusionBenchOptions, run_fusion_bench
+    from geo_nav.evaluation.inertial.report import content, markdown
+    from geo_nav.evaluation.inertial.run import FusionBenchOptions, FusionBenchResults, run_fusion_bench
+    from geo_nav.evaluation.outages.report import ORDER, join_results, write_part
+    from geo_nav.evaluation.outages.run import SimulatedOptions, run_simulated
 
-    try:
-        seconds = tuple(float(text) for text in _names(intervals))
-    except ValueError as error:
-        raise typer.BadParameter(f"intervals are numbers of seconds, got '{intervals}'") from error
-    options = FusionBenchOptions(output, _names(sets), seconds, noise, quick)
+    chosen = _names(parts) or ORDER
+    unknown = [name for name in chosen if name not in ORDER]
+    if unknown:
+        raise typer.BadParameter(f"there is no part {', '.join(unknown)}: use {', '.join(ORDER)}")
+    options = FusionBenchOptions(output, _names(sets), _numbers(intervals, "intervals", float), noise, quick)
+    simulated = tuple(name for name in ORDER if name in chosen and name != "real")
+    simulated_options = SimulatedOptions(output, simulated, _numbers(seeds, "seeds", int), quick)
+
+    def keep(results: FusionBenchResults) -> None:
+        join_results(output, "real", markdown(results), content(results))
+
+    skipped: list[str] = []
     with progress_bar(quiet) as bar:
         task = bar.add_task("", total=None)
-        results = run_fusion_bench(
-            options,
-            write_fusion_report,
-            lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
-        )
-        page = write_fusion_report(results)
-    for line in results.skipped:
+
+        def progress(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        if "real" in chosen:
+            results = run_fusion_bench(options, keep, progress)
+            keep(results)
+            skipped = results.skipped
+        if simulated:
+            run_simulated(simulated_options, lambda part, rows: write_part(output, part, rows), progress)
+    for line in skipped:
         typer.echo(f"not made: {line}", err=True)
-    typer.echo(f"{page}, {page.with_name('results.json')}")
+    typer.echo(f"{output / 'results.md'}, {output / 'results.json'}")
+
+
+def _numbers(text: str, what: str, kind: Callable[[str], _T]) -> tuple[_T, ...]:
+    try:
+        return tuple(kind(name) for name in _names(text))
+    except ValueError as error:
+        raise typer.BadParameter(f"{what} are numbers, got '{text}'") from error
 
 
 def _names(text: str) -> tuple[str, ...]:

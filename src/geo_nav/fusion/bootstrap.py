@@ -15,6 +15,7 @@ from scipy.stats import chi2
 
 from geo_nav.fusion.auxiliary import RandomWalk
 from geo_nav.fusion.belief import Belief, graph_jacobian, rot3
+from geo_nav.fusion.coarse_alignment import coarse_attitude
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.graph import qr_parameters
 from geo_nav.fusion.imu_buffer import ImuBuffer
@@ -26,6 +27,9 @@ Array = npt.NDArray[np.float64]
 
 _WEAK_PRIOR = 100.0
 """1 sigma of the velocity before any fix, m/s: no vehicle of this library is faster; it keeps the batch solvable."""
+
+
+_BATCH_FIXES = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,23 +66,27 @@ class Bootstrap:
 
         Args:
             fixes: in any order, inside the IMU buffer.
-            attitude: needed where the fixes are GPS positions only.
+            attitude: of the vehicle at some time among the fixes. Where there is none and no absolute pose, the motion
+                itself must show the heading.
             least: so many fixes must agree.
             span: over so many seconds.
         """
         used = self._spaced(fixes)
         attitude = self._snapped(attitude, used)
+        alone = attitude is None and not any(isinstance(m, PoseFix) for m in used)
         for final in (False, True):
             if len(used) < least or used[-1].stamp - used[0].stamp < span:
                 return None
             solution = self._batch(used, attitude, loss="none" if final else "cauchy")
-            if solution is None:
-                return None
             agreeing = [m for m, belief in zip(used, solution, strict=True) if self._agrees(m, belief)]
             if final:
-                return Start(solution[-1], used) if len(agreeing) == len(used) else None
+                good = len(agreeing) == len(used) and not (alone and self._is_heading_open(solution[-1]))
+                return Start(solution[-1], used) if good else None
             used = agreeing
         return None
+
+    def _is_heading_open(self, belief: Belief) -> bool:
+        return not belief.pose_covariance[5, 5] <= self._config.start_motion_heading_sigma**2
 
     def _spaced(self, fixes: Sequence[Measurement]) -> list[Measurement]:
         """In order of time, without those that follow another too closely for an IMU factor of their own."""
@@ -104,11 +112,9 @@ class Bootstrap:
         error, covariance = measurement.innovation(exact)
         return float(error @ np.linalg.solve(covariance, error)) <= chi2.ppf(self._config.gate_probability, len(error))
 
-    def _batch(self, fixes: list[Measurement], attitude: Attitude | None, loss: str) -> list[Belief] | None:
+    def _batch(self, fixes: list[Measurement], attitude: Attitude | None, loss: str) -> list[Belief]:
         stamps = sorted({m.stamp for m in fixes} | ({attitude.stamp} if attitude else set()))
         guesses = self._guess(stamps, fixes, attitude)
-        if guesses is None:
-            return None
         graph, values = gtsam.NonlinearFactorGraph(), gtsam.Values()
         config = self._config.model_copy(update={"robust_loss": loss, "robust_width": 1.0})
         bias_sigmas = np.repeat([config.accelerometer_bias_sigma, config.gyroscope_bias_sigma], 3)
@@ -146,34 +152,36 @@ class Bootstrap:
                 graph.add(factor)
         return self._optimise(graph, values, [stamps.index(m.stamp) for m in fixes], stamps, walks)
 
-    def _guess(self, stamps: list[float], fixes: list[Measurement], attitude: Attitude | None) -> list[Any] | None:
+    def _guess(self, stamps: list[float], fixes: list[Measurement], attitude: Attitude | None) -> list[Any]:
         """Attitude, position and velocity to begin with: attitude by the gyroscopes, position between the fixes."""
-        reference = self._reference(fixes, attitude)
-        if reference is None:
-            return None
-        reference_stamp, rotation = reference
+        reference_stamp, rotation = self._reference(fixes, attitude)
         fix_stamps = np.array([m.stamp for m in fixes])
         positions = np.array([_position(m) for m in fixes])
         velocity = (positions[-1] - positions[0]) / max(1e-3, fix_stamps[-1] - fix_stamps[0])
         for fix in fixes:
             if isinstance(fix, GpsFix) and fix.velocity is not None:
                 velocity = fix.velocity
-        turns = {stamp: self._turn(reference_stamp, stamp) for stamp in stamps}
+        turns = [gtsam.Rot3()]
+        for start, end in pairwise(stamps):
+            turns.append(turns[-1].compose(self._turn(start, end)))
+        origin = rotation.compose(turns[stamps.index(reference_stamp)].inverse())
         out = []
-        for stamp in stamps:
+        for stamp, turn in zip(stamps, turns, strict=True):
             nearest = int(np.argmin(np.abs(fix_stamps - stamp)))
             position = positions[nearest] + velocity * (stamp - fix_stamps[nearest])
-            out.append(gtsam.NavState(rotation.compose(turns[stamp]), position, velocity))
+            out.append(gtsam.NavState(origin.compose(turn), position, velocity))
         return out
 
-    @staticmethod
-    def _reference(fixes: list[Measurement], attitude: Attitude | None) -> tuple[float, Any] | None:
+    def _reference(self, fixes: list[Measurement], attitude: Attitude | None) -> tuple[float, Any]:
         # The middle one, not an end: the gyroscopes then carry it over the shortest time.
         poses = [m for m in fixes if isinstance(m, PoseFix)]
         if poses:
             middle = poses[len(poses) // 2]
             return middle.stamp, middle.pose.rotation()
-        return None if attitude is None else (attitude.stamp, rot3(attitude.rotation))
+        if attitude is not None:
+            return attitude.stamp, rot3(attitude.rotation)
+        positions = [m for m in fixes if isinstance(m, GpsFix)]
+        return positions[0].stamp, coarse_attitude(positions, self._imu, self._model)
 
     def _turn(self, start: float, end: float) -> Any:
         """Rotation of the body from ``start`` to ``end`` (either may be first) by the gyroscopes."""
@@ -199,11 +207,19 @@ class Bootstrap:
         auxiliaries = np.array([solved.atVector(node)[0] for node in nodes])
         for i in indices:
             nav = gtsam.NavState(solved.atPose3(X(i)), solved.atVector(V(i)))
-            joint = marginals.jointMarginalCovariance([X(i), V(i), B(i), *nodes]).fullMatrix()
-            jacobian = graph_jacobian(nav.attitude().matrix(), len(nodes))
-            covariance = jacobian @ joint @ jacobian.T
+            covariance = np.zeros((15 + len(nodes), 15 + len(nodes)))
+            if i == indices[-1]:  # it costs as much as a solve, and of the others only the state is looked at
+                joint = marginals.jointMarginalCovariance([X(i), V(i), B(i), *nodes]).fullMatrix()
+                jacobian = graph_jacobian(nav.attitude().matrix(), len(nodes))
+                covariance = jacobian @ joint @ jacobian.T
             out.append(Belief(stamps[i], nav, solved.atConstantBias(B(i)), covariance, walks, auxiliaries))
         return out
+
+
+def thinned(fixes: Sequence[Measurement]) -> list[Measurement]:
+    """At most so many fixes, evenly chosen, the newest among them."""
+    step = -(-len(fixes) // _BATCH_FIXES) if fixes else 1
+    return list(fixes[::-1][::step])[::-1]
 
 
 def _position(measurement: Measurement) -> Array:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from geo_nav.fusion.auxiliary import RandomWalk
 from geo_nav.fusion.camera import CameraCalibrationConfig
@@ -13,7 +13,7 @@ from geo_nav.fusion.sensors.heading import HeadingConfig
 from geo_nav.fusion.sensors.standstill import StandstillConfig
 from geo_nav.fusion.sensors.wheels import WheelConfig
 
-RobustLoss = Literal["none", "huber", "cauchy", "tukey"]
+RobustLoss = Literal["none", "huber", "cauchy", "tukey", "max_mixture", "gnc"]
 
 
 class FusionConfig(BaseModel):
@@ -50,10 +50,14 @@ class FusionConfig(BaseModel):
         0.3, description="density of the unknown angular velocity inside a gap, rad/s/√Hz", gt=0
     )
 
-    robust_loss: RobustLoss = Field("huber", description="loss of the fix factors: none, huber, cauchy or tukey")
+    robust_loss: RobustLoss = Field(
+        "huber", description="loss of the factors: none, huber, cauchy, tukey, max_mixture, or gnc (of fixes)"
+    )
     robust_width: float = Field(
         1.5, description="width of the loss, as a multiple of the expected whitened norm √dimension", gt=0
     )
+    mixture_weight: float = Field(0.1, description="max_mixture: share of wide errors", gt=0.0, lt=0.5)
+    mixture_scale: float = Field(3.0, description="max_mixture: their sigma over that of the others", gt=1.0)
     gate_probability: float = Field(
         0.999, description="share of honest fixes that the chi-square gate lets pass", gt=0.5, lt=1.0
     )
@@ -63,6 +67,15 @@ class FusionConfig(BaseModel):
         "overconfident more often than fixes are wrong",
         ge=1.0,
         le=10.0,
+    )
+    noise_adaptation: bool = Field(
+        True,
+        description="widen the covariance and scale the IMU's noise up where fixes contradict the prediction for long",
+    )
+    consistency_window: float = Field(
+        40.0,
+        description="the NIS monitor judges as many of the last as are worth this many independent ones",
+        ge=20,
     )
     rival_fixes: int = Field(
         3, description="refused fixes that must agree among themselves before the state is given up for them", ge=3
@@ -77,6 +90,15 @@ class FusionConfig(BaseModel):
     start_seconds: float = Field(0.3, description="time that the absolute poses of a start must span, s", gt=0)
     start_gps_seconds: float = Field(1.0, description="time that the GPS fixes of a start must span, s", gt=0)
     start_window: float = Field(5.0, description="older fixes are not used for a start, s", gt=0)
+    start_motion_window: float = Field(
+        20.0,
+        description="the same for GPS fixes without an attitude: the motion must show the heading, s",
+        gt=0,
+        le=28.0,
+    )
+    start_motion_heading_sigma: float = Field(
+        0.2, description="1 sigma to which that motion must show the heading, rad", gt=0, le=0.5
+    )
     start_tilt_sigma: float = Field(0.05, description="1 sigma of an attitude's roll and pitch if not given, rad", gt=0)
     start_heading_sigma: float = Field(0.15, description="1 sigma of an attitude's heading if not given, rad", gt=0)
     start_velocity_sigma: float = Field(20.0, description="1 sigma of the velocity if not given, m/s", gt=0)
@@ -107,6 +129,15 @@ class FusionConfig(BaseModel):
     heading: HeadingConfig = Field(HeadingConfig(), description="settings of dual antenna and magnetometer")
     standstill: StandstillConfig = Field(StandstillConfig(), description="settings of the detection of standstill")
     wheels: WheelConfig = Field(WheelConfig(), description="settings of wheel odometry")
+
+    @model_validator(mode="after")
+    def _can_be_weighed(self) -> Self:
+        if self.robust_loss == "gnc" and self.camera.estimated:
+            # It exchanges factors for others of another weight, and GTSAM cannot clone those of such a camera.
+            raise ValueError(
+                "robust_loss gnc needs a camera that is held: set the sigmas of camera to 0, or another loss"
+            )
+        return self
 
     @property
     def walks(self) -> tuple[RandomWalk, ...]:

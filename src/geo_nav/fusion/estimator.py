@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from geo_nav.fusion.adaptation import widened
 from geo_nav.fusion.belief import Belief
-from geo_nav.fusion.bootstrap import Bootstrap, Start
+from geo_nav.fusion.bootstrap import Bootstrap, Start, thinned
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.gate import Gate, Verdicts
@@ -20,13 +20,15 @@ from geo_nav.fusion.graph import GraphWindow
 from geo_nav.fusion.imu_buffer import ImuBuffer, ImuSegment
 from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.fusion.intake import FixOutcome, Intake
-from geo_nav.fusion.measurements import Attitude, Measurement, PoseFix
+from geo_nav.fusion.measurements import Attitude, GpsFix, Measurement, PoseFix
 from geo_nav.fusion.relative import RelativePose
 from geo_nav.fusion.sensors.standstill import StandstillDetector
-from geo_nav.fusion.tally import Tally
 from geo_nav.fusion.track_gate import TrackGate
 
 Array = npt.NDArray[np.float64]
+
+_MOTION_FIXES = 4
+"""GPS fixes that a start without an attitude takes at least."""
 
 _BRIDGE_STEP = 0.02
 """Step of the constant-velocity bridge, s."""
@@ -58,8 +60,8 @@ class Result:
 
 
 class Estimator:
-    """Runs the graph window. Only :meth:`request`, :meth:`counts`, :meth:`count_refused_tracks` and what :attr:`tally`
-    offers may be called beside :meth:`update`.
+    """Runs the graph window. Only :meth:`request`, :meth:`counts` and :meth:`count_refused_tracks` may be called beside
+    :meth:`update`.
     """
 
     def __init__(self, config: FusionConfig, imu: ImuBuffer, model: ImuModel, intake: Intake) -> None:
@@ -77,7 +79,6 @@ class Estimator:
         self._refusal = ""
         self._tracks = TrackGate(config, imu, model)
         self._standstill = StandstillDetector(config, imu, model)
-        self.tally = Tally()
         self.anchor: Belief | None = None
 
     def counts(self) -> Counts:
@@ -127,6 +128,13 @@ class Estimator:
             return result
         queued, lost = self._intake.take(span[1], self._config.lag)
         result.fixes += lost
+        try:
+            self._decide(queued, span, result)
+        except Exception as error:  # GTSAM has failed where there is no window to fall back on
+            self._abandon(queued, error, result)
+        return result
+
+    def _decide(self, queued: list[Measurement | RelativePose], span: tuple[float, float], result: Result) -> None:
         tracks = [m for m in queued if isinstance(m, RelativePose)]
         measurements = [self._with_imu(m, span) for m in queued if not isinstance(m, RelativePose)]
         self._serve_request(span, result)
@@ -138,8 +146,22 @@ class Estimator:
             assert self.anchor is not None
             measurements = sorted([*measurements, *self._standstill.find(self.anchor)], key=lambda m: m.stamp)
             self._step(self._window, measurements, tracks, span[1], result)
-        self.tally.add(result.fixes)
-        return result
+
+    def _abandon(self, queued: Sequence[Measurement | RelativePose], error: Exception, result: Result) -> None:
+        """Give the window up; the next update tries once to go on from the last good state, or fixes start anew."""
+        # A rebuild that has failed counts already.
+        rebuilds = self._counts.rebuilds + (not result.rebuilt)
+        result.rebuilt = f"{result.rebuilt}; {error!r}" if result.rebuilt else repr(error)
+        result.solved = False
+        anchor = self.anchor
+        self._drop()
+        self._count(rebuilds=rebuilds, waiting_for=f"the graph has failed: {error}")
+        if anchor is not None:
+            self.request(anchor, self._counts.last_fix, "the last good state")
+        reason = "lost when the graph failed"
+        decided = {(o.stamp, o.kind) for o in result.fixes}
+        result.fixes = [replace(o, used=False, reason=reason) if o.used else o for o in result.fixes]
+        result.fixes += [FixOutcome(m.stamp, m.kind, False, reason) for m in queued if (m.stamp, m.kind) not in decided]
 
     def _with_imu(self, measurement: Measurement, span: tuple[float, float]) -> Measurement:
         """With what it takes from the IMU; what is older than that will be too old for the graph, too."""
@@ -190,21 +212,26 @@ class Estimator:
         result.started = how
 
     def _start_from_fixes(self, fixes: list[Measurement], span: tuple[float, float], result: Result) -> None:
-        oldest = max(span[0], span[1] - self._config.start_window)
-        self._candidates = sorted((m for m in [*self._candidates, *fixes] if m.stamp >= oldest), key=lambda m: m.stamp)
-        poses = [m for m in self._candidates if isinstance(m, PoseFix)]
-        gps = len(self._candidates) - len(poses)
         c = self._config
+        kept = max(span[0], span[1] - max(c.start_window, c.start_motion_window))
+        self._candidates = sorted((m for m in [*self._candidates, *fixes] if m.stamp >= kept), key=lambda m: m.stamp)
+        oldest = max(span[0], span[1] - c.start_window)
+        recent = [m for m in self._candidates if m.stamp >= oldest]
+        poses = [m for m in recent if isinstance(m, PoseFix)]
+        attitude = self._intake.attitude(oldest, span[1])
         start = self._solve_start(poses, None, c.start_fixes, c.start_seconds)
-        if start is None:
-            attitude = self._intake.attitude(oldest, span[1])
-            if attitude is not None:
-                start = self._solve_start(self._candidates, attitude, c.start_gps_fixes, c.start_gps_seconds)
-            have = f"{len(poses)} of {c.start_fixes} absolute poses, or {gps} of {c.start_gps_fixes} GPS fixes"
-            given = "no attitude" if attitude is None else "with attitude"
-            self._count(waiting_for=f"waiting for fixes that agree: {have}, {given}{self._refusal}")
+        if start is None and attitude is not None:
+            start = self._solve_start(recent, attitude, c.start_gps_fixes, c.start_gps_seconds)
+        if start is None and fixes:
+            positions = thinned([m for m in self._candidates if isinstance(m, GpsFix)])
+            start = self._solve_start(positions, None, max(_MOTION_FIXES, c.start_gps_fixes), c.start_gps_seconds)
         if start is not None:
             self._adopt(start, self._candidates, result)
+            return
+        gps = len(recent) - len(poses)
+        have = f"{len(poses)} of {c.start_fixes} absolute poses, or {gps} of {c.start_gps_fixes} GPS fixes"
+        given = "no attitude, and the motion does not show the heading" if attitude is None else "with attitude"
+        self._count(waiting_for=f"waiting for fixes that agree: {have}, {given}{self._refusal}")
 
     def _solve_start(
         self, fixes: Sequence[Measurement], attitude: Attitude | None, least: int, span: float
@@ -255,12 +282,11 @@ class Estimator:
         except Exception as error:  # whatever GTSAM raises: the window starts anew, the run goes on
             used = self._rebuild(used, error, result)
         fixes = [m for m in used if m.is_fix]
-        if not fixes:
-            self._reconsider(newest_imu, result)
-            return
-        self._gate.opposition.clear()
-        last_fix = max([self._counts.last_fix, *(m.stamp for m in fixes)])
-        self._count(used=self._counts.used + len(fixes), last_fix=last_fix)
+        if fixes:
+            self._gate.opposition.answer(fixes)
+            last_fix = max([self._counts.last_fix, *(m.stamp for m in fixes)])
+            self._count(used=self._counts.used + len(fixes), last_fix=last_fix)
+        self._reconsider(newest_imu, result)
 
     def _judge(self, window: GraphWindow, measurements: list[Measurement], verdicts: Verdicts, result: Result) -> None:
         try:

@@ -18,7 +18,7 @@ from geo_nav.fusion.calibrated import calibrated_fix, calibrated_motion
 from geo_nav.fusion.checkpoint import from_checkpoint, to_checkpoint
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.errors import FusionError
-from geo_nav.fusion.estimator import Estimator
+from geo_nav.fusion.estimator import Estimator, Result
 from geo_nav.fusion.imu_buffer import ImuBuffer, ImuVerdict
 from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.fusion.intake import FixOutcome, Intake
@@ -31,9 +31,12 @@ from geo_nav.fusion.measurements import (
     pose_fix,
 )
 from geo_nav.fusion.propagator import Propagator
+from geo_nav.fusion.protection import ProtectionLevels, protection_levels
 from geo_nav.fusion.relative import relative_pose
 from geo_nav.fusion.sensors.inputs import SensorInputs
+from geo_nav.fusion.solver_process import SolverProcess
 from geo_nav.fusion.status import StatusReport, calibrations, classify
+from geo_nav.fusion.tally import Tally
 from geo_nav.fusion.types import ImuSample, NavigationState, NavState
 from geo_nav.geodesy import LocalFrame, Pose, covariance_gtsam_from_ros
 
@@ -72,15 +75,21 @@ class Fusion(SensorInputs):
         config: settings.
         frame: the `map` frame (for gravity and the Earth's rotation).
         T_base_camera: `camera_optical` in `base_link`.
+        isolated: solve the graph in a process of its own, see :mod:`geo_nav.fusion.solver_process`; it ends with
+            :meth:`close`. The results are the same.
     """
 
-    def __init__(self, config: FusionConfig, frame: LocalFrame, T_base_camera: Pose) -> None:
+    def __init__(self, config: FusionConfig, frame: LocalFrame, T_base_camera: Pose, isolated: bool = False) -> None:
         self._T_base_camera = pose3(T_base_camera)
         self._imu = ImuBuffer(config)
         self._model = ImuModel(config, frame)
         intake = Intake()
-        self._estimator = Estimator(config, self._imu, self._model, intake)
-        super().__init__(config, frame, intake, self._estimator.tally)
+        self._estimator: Estimator | SolverProcess = (
+            SolverProcess(config, frame, self._imu, self._model, intake)
+            if isolated
+            else Estimator(config, self._imu, self._model, intake)
+        )
+        super().__init__(config, frame, intake, Tally(config))
         self._propagator: Propagator | None = None
         self._interrupted: Propagator | None = None
         self._previous: Propagator | None = None
@@ -261,14 +270,24 @@ class Fusion(SensorInputs):
             begin = time.perf_counter()
             with self._output_lock:
                 interrupted, self._interrupted = self._interrupted, None
-            if interrupted is not None:
-                self._estimator.interrupt(interrupted.belief())
-            result = self._estimator.update()
-            if self._estimator.anchor is None:
+            result = Result()
+            try:
+                if interrupted is not None:
+                    self._estimator.interrupt(interrupted.belief())
+                    interrupted = None
+                result = self._estimator.update()
+                if result.started:
+                    self._tally.forget_innovations()
+                self._tally.add(result.fixes)
+                if self._estimator.anchor is None:
+                    with self._output_lock:
+                        self._propagator = None
+                elif result.solved:
+                    self._swap(self._estimator.anchor)
+            except Exception as error:  # of GTSAM, in the way to the present: the output goes on as it was
+                result.rebuilt = f"{result.rebuilt}; {error!r}" if result.rebuilt else repr(error)
                 with self._output_lock:
-                    self._propagator = None
-            elif result.solved:
-                self._swap(self._estimator.anchor)
+                    self._interrupted = self._interrupted or interrupted
             milliseconds = 1e3 * (time.perf_counter() - begin)
             if result.solved:
                 self._milliseconds.append(milliseconds)
@@ -289,6 +308,12 @@ class Fusion(SensorInputs):
             if self._previous is not None:
                 successor.take_over(self._previous, keep_history=self._propagator is not None)
             self._propagator = self._previous = successor
+
+    def close(self) -> None:
+        """End the process that solves, if there is one; nothing else may be called afterwards."""
+        if isinstance(self._estimator, SolverProcess):
+            with self._update_lock:
+                self._estimator.close()
 
     # ------------------------------------------------------------------ answers
 
@@ -322,8 +347,10 @@ class Fusion(SensorInputs):
         counts = self._estimator.counts()
         since_fix = (stamp if now is None else now) - counts.last_fix if state else float("nan")
         horizontal = vertical = heading = float("nan")
+        consistency, levels = self._tally.consistency(), ProtectionLevels()
         if state is not None:
             C = state.pose_covariance
+            levels = protection_levels(C[:3, :3], consistency, counts.rivals, self._config.rival_fixes)
             horizontal = float(np.sqrt(np.linalg.eigvalsh(C[:2, :2])[-1]))
             vertical, heading = float(np.sqrt(C[2, 2])), float(np.sqrt(C[5, 5]))
         milliseconds = tuple(self._milliseconds)
@@ -350,7 +377,9 @@ class Fusion(SensorInputs):
             imu_samples_refused=self._imu.refused,
             graph_rebuilds=counts.rebuilds,
             update_milliseconds=median(milliseconds) if milliseconds else 0.0,
-            measurements=self._estimator.tally.counts(),
+            measurements=self._tally.counts(),
+            consistency=consistency,
+            levels=levels,
             calibrations=calibrations(self._estimator.anchor),
         )
 

@@ -22,6 +22,13 @@ from geo_nav.fusion.spacing import Spacing
 Array = npt.NDArray[np.float64]
 
 
+_SCATTER_MEMORY = 10.0
+"""Fixes of a kind over which the share of scattered ones is averaged."""
+
+_SCATTERING = 0.15
+"""A kind of which a larger share was refused and agreed with nothing gets no benefit of the doubt."""
+
+
 @dataclass
 class Verdicts:
     """Of the measurements of one update.
@@ -59,17 +66,20 @@ class Gate:
         self._spacing = Spacing(config.lag)
         self._correlation = Correlation(config.min_state_spacing)
         self._adaptation = NoiseAdaptation()
+        self._scatter: dict[str, float] = {}
         self.opposition = Opposition(config, imu, model)
 
     def clear(self) -> None:
         """Another state begins; what was learnt of the IMU's noise stays."""
         self._spacing.clear()
         self._correlation.clear()
+        self._scatter.clear()
         self.opposition.clear()
 
     def overthrown(self) -> None:
         """The state was given up: the IMU is believed less."""
-        self._adaptation.overthrown()
+        if self._config.noise_adaptation:
+            self._adaptation.overthrown()
         self._model.noise_scale = self._adaptation.scale
 
     def judge(self, window: GraphWindow, measurements: list[Measurement], verdicts: Verdicts) -> None:
@@ -99,25 +109,36 @@ class Gate:
         belief = window.predict(m.stamp, m.walks)
         error, covariance = m.placed(belief).innovation(belief)
         distance = float(error @ np.linalg.solve(covariance, error))
-        limit = float(chi2.ppf(self._config.gate_probability, len(error)))
+        limit = self._margin(m) ** 2 * float(chi2.ppf(self._config.gate_probability, len(error)))
+        tau = m.correlation_time(self._config)
         if m.is_fix:
             reason = self._objection_to_fix(m, distance, limit, log_likelihood(error, covariance))
         else:
             reason = self._objection(m, distance, limit)
-        verdicts.outcomes.append(FixOutcome(m.stamp, m.kind, not reason, reason, distance, len(error)))
+        verdicts.outcomes.append(FixOutcome(m.stamp, m.kind, not reason, reason, distance, len(error), tau))
+        alone = False
         if not reason:
-            factor = self._correlation.factor(m.kind, m.stamp, m.correlation_time(self._config))
+            factor = self._correlation.factor(m.kind, m.stamp, tau)
             verdicts.used.append(m.inflated(factor))
             self._spacing.take(m)
-            if m.is_fix:
+            if m.is_fix and self._config.noise_adaptation:
                 verdicts.excess *= self._adaptation.observe(distance, len(error), 1.0 / factor)
         elif m.is_fix:
-            self.opposition.take(m, belief)
+            alone = not self.opposition.take(m, belief, self._scatters(m))
             verdicts.refused += 1
+        if m.is_fix:
+            scatter = self._scatter.get(m.kind, 0.0)
+            self._scatter[m.kind] = scatter + (float(bool(reason) and alone) - scatter) / _SCATTER_MEMORY
+
+    def _margin(self, m: Measurement) -> float:
+        """How many times the gate's radius a measurement may be off; more than one is the benefit of the doubt."""
+        return self._config.gate_margin if m.is_fix and not self._scatters(m) else 1.0
+
+    def _scatters(self, m: Measurement) -> bool:
+        return self._scatter.get(m.kind, 0.0) > _SCATTERING
 
     def _objection_to_fix(self, fix: Measurement, distance: float, limit: float, likelihood: float) -> str:
         """Why a fix is not used; empty where it is."""
-        limit *= self._config.gate_margin**2
         if not distance <= limit:
             return f"disagrees with the prediction: chi-square {distance:.1f} > {limit:.1f}"
         if self.opposition.claims(fix, likelihood):

@@ -22,6 +22,7 @@ from gtsam.symbol_shorthand import B, V, X
 from geo_nav.fusion.auxiliary import Chain, Node, RandomWalk
 from geo_nav.fusion.belief import Belief, graph_jacobian
 from geo_nav.fusion.config import FusionConfig
+from geo_nav.fusion.graduation import Graduation
 from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.fusion.keys import StateKeys
@@ -33,6 +34,9 @@ Array = npt.NDArray[np.float64]
 
 _ITERATIONS = 4
 """At most so many Gauss-Newton steps an update."""
+
+_GRADUATIONS = 2
+"""At most so many solutions an update with other weights of the fixes."""
 
 _LARGE_CORRECTION = 0.1
 """A further step is made when the newest pose moved by more than this, m and rad."""
@@ -83,6 +87,7 @@ class GraphWindow:
         self._next_node = 0
         self._chains: dict[str, Chain] = {}
         self._beliefs: dict[int, Belief] = {}
+        self._graduation = Graduation(config) if config.robust_loss == "gnc" else None
         self._start(first)
 
     @property
@@ -194,8 +199,11 @@ class GraphWindow:
             references.append(reference)
             if track.reference_stamp in self._track_slots:
                 removed.append(self._track_slots.pop(track.reference_stamp)[1])
+        weighed = []
         for measurement in measurements:
             for factor in self._factors(measurement, merged, beliefs):
+                if self._graduation is not None and measurement.is_fix:
+                    weighed.append((factor, graph.size()))
                 graph.add(factor)
         for factor in begun:
             graph.add(factor)
@@ -210,7 +218,11 @@ class GraphWindow:
         self._states = merged
         newest = merged[-1].index
         self._converge(beliefs[newest].nav.pose() if newest in beliefs else before)
+        if self._graduation is not None:
+            for factor, place in weighed:
+                self._graduation.take(factor, slots[place])
         self._forget()
+        self._graduate()
 
     def _place(self, stamp: float, merged: list[State], created: list[State]) -> None:
         """Make a state at the stamp, unless one is near; and one at either end of every IMU gap on the way to it."""
@@ -367,12 +379,20 @@ class GraphWindow:
             predicted = solved
             self._smoother.update()
 
+    def _graduate(self) -> None:
+        """Find the weights of the fixes anew, and solve with them."""
+        for _ in range(_GRADUATIONS):
+            if self._graduation is None or not self._graduation.apply(self._smoother):
+                return
+
     def _forget(self) -> None:
         """Drop the states that the smoother has marginalised."""
         limit = self._states[-1].stamp - self._config.lag
         gone = {s.index for s in self._states if s.stamp < limit}
         if gone:
             self._states = [s for s in self._states if s.index not in gone]
+            if self._graduation is not None:
+                self._graduation.forget(gone)
             self._imu_slots = {link: slot for link, slot in self._imu_slots.items() if not gone.intersection(link)}
             self._track_slots = {stamp: kept for stamp, kept in self._track_slots.items() if kept[0] not in gone}
         for chain in self._chains.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from enum import StrEnum
 from threading import Lock
@@ -62,6 +62,10 @@ class ImuBuffer:
 
     Between two samples the measurement is taken to be linear (trapezoidal rule), so that an interval may be cut
     anywhere and its parts add up to the whole.
+
+    Attributes:
+        verdicts: how many samples got which.
+        tap: gets every sample, accepted or not, where somebody else wants to follow.
     """
 
     def __init__(self, config: FusionConfig) -> None:
@@ -73,6 +77,7 @@ class ImuBuffer:
         self._rows: list[Row] = []
         self._suspects: list[ImuSample] = []
         self.verdicts: Counter[ImuVerdict] = Counter()
+        self.tap: deque[ImuSample] | None = None
 
     @property
     def refused(self) -> int:
@@ -105,7 +110,14 @@ class ImuBuffer:
                 self._rows.clear()
                 self._append(sample)
         self.verdicts[verdict] += 1
+        if self.tap is not None:
+            self.tap.append(sample)
         return verdict
+
+    def held(self) -> list[ImuSample]:
+        """All samples in it."""
+        with self._lock:
+            return [ImuSample(t, f, w) for t, (f, w) in zip(self._stamps, self._samples, strict=True)]
 
     def _check(self, sample: ImuSample) -> ImuVerdict:
         acceleration, rate = np.asarray(sample.acceleration), np.asarray(sample.angular_velocity)

@@ -24,6 +24,7 @@ class FixOutcome:
         reason: why not; empty where used.
         mahalanobis: squared distance to the prediction; nan where it was not compared.
         dimension: of that distance.
+        correlation_time: of the errors of successive measurements of this kind, s.
     """
 
     stamp: float
@@ -32,6 +33,7 @@ class FixOutcome:
     reason: str = ""
     mahalanobis: float = float("nan")
     dimension: int = 0
+    correlation_time: float = 0.0
 
 
 class Intake:
@@ -74,6 +76,14 @@ class Intake:
             lost += self._overflow
             self._overflow = []
         return ready, lost
+
+    def drain(self) -> tuple[list[Measurement | RelativePose], list[Attitude]]:
+        """Everything that waits, whatever its stamp; it waits no more."""
+        with self._lock:
+            fixes, attitudes = list(self._fixes), list(self._attitudes)
+            self._fixes.clear()
+            self._attitudes.clear()
+        return fixes, attitudes
 
     def attitude(self, oldest: float, newest: float) -> Attitude | None:
         """The newest attitude between two stamps."""

@@ -152,7 +152,7 @@ class PoseFix:
 
     def factors(self, keys: StateKeys, config: FusionConfig) -> list[Any]:
         """A prior on the pose."""
-        model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config)
+        model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config, is_fix=True)
         return [gtsam.PriorFactorPose3(keys.pose, self.pose, model)]
 
     def innovation(self, belief: Belief) -> tuple[Array, Array]:
@@ -229,10 +229,10 @@ class GpsFix:
 
     def factors(self, keys: StateKeys, config: FusionConfig) -> list[Any]:
         """A factor on the position; one on the velocity where that was given."""
-        model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config)
+        model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config, is_fix=True)
         factors: list[Any] = [gtsam.GPSFactorArm(keys.pose, self.position, self.lever_arm, model)]
         if self.velocity is not None:
-            model = robust(gtsam.noiseModel.Gaussian.Covariance(self.velocity_covariance), config)
+            model = robust(gtsam.noiseModel.Gaussian.Covariance(self.velocity_covariance), config, is_fix=True)
             factors.append(gtsam.PriorFactorVector(keys.velocity, self.velocity, model))
         return factors
 

@@ -8,6 +8,7 @@ state is left only for a rival that fixes have borne out for longer than such a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import gtsam
@@ -78,6 +79,7 @@ class Rival:
         window: the graph.
         hits: fixes in it.
         misses: fixes that contradict it.
+        has_poses: whether absolute poses are among the hits.
         first: stamp of its first fix, s.
         last: stamp of its newest fix, s.
     """
@@ -88,6 +90,7 @@ class Rival:
         factor = self._factor(fix)
         self.window = GraphWindow(config, imu, model, seated(belief, fix.inflated(factor).placed(belief), config))
         self.hits, self.misses = 1, 0
+        self.has_poses = isinstance(fix, PoseFix)
         self.first = self.last = fix.stamp
 
     def _factor(self, fix: Measurement) -> float:
@@ -96,6 +99,7 @@ class Rival:
     def _put(self, fix: Measurement) -> None:
         self.window.update([fix.inflated(self._factor(fix))])
         self.hits += 1
+        self.has_poses |= isinstance(fix, PoseFix)
         self.last = max(self.last, fix.stamp)
 
     def claims(self, fix: Measurement, likelihood: float) -> bool:
@@ -142,6 +146,7 @@ class Opposition:
         self._imu = imu
         self._model = model
         self._rival: Rival | None = None
+        self._scattering = False
 
     def clear(self) -> None:
         """There is none any more."""
@@ -160,22 +165,33 @@ class Opposition:
             self._rival = None
             return False
 
-    def take(self, fix: Measurement, belief: Belief) -> None:
+    def take(self, fix: Measurement, belief: Belief, scattering: bool) -> bool:
         """A fix that the state in power does not get: it joins the rival, or begins one if most contradict that.
 
         Args:
             fix: a fix.
             belief: prediction of the state in power at its stamp.
+            scattering: whether fixes like it have lately agreed with nothing, and the state may have followed some.
+
+        Returns:
+            whether it agrees with the fixes before it.
         """
+        before = self.fixes
         try:
             if self._rival is not None:
                 self._rival.take(fix)
             if self._rival is None or self._rival.misses > self._rival.hits:
                 self._rival = Rival(self._config, self._imu, self._model, belief, fix)
+                self._scattering = scattering
         except Exception:  # as above
-            import traceback
+            self._rival = None
+        return self.fixes > max(before, 1)
 
-            traceback.print_exc()
+    def answer(self, used: Sequence[Measurement]) -> None:
+        """The state in power has got fixes. That ends the rival, unless it has absolute poses and those are GPS only:
+        the site's model cannot be spoofed.
+        """
+        if self._rival is not None and not (self._rival.has_poses and all(m.kind == GpsFix.kind for m in used)):
             self._rival = None
 
     def successor(self, newest_imu: float, lost_from: float) -> tuple[Rival, Belief] | None:
@@ -190,7 +206,8 @@ class Opposition:
             return None
         try:
             rival.keep_up(newest_imu)
-            seconds = c.rival_seconds_lost if rival.first >= lost_from else c.rival_seconds
+            doubtful = self._scattering or rival.first >= lost_from
+            seconds = c.rival_seconds_lost if doubtful else c.rival_seconds
             convincing = rival.hits >= c.rival_fixes and rival.last - rival.first >= seconds
             return (rival, rival.window.newest()) if convincing else None
         except Exception:  # as above

@@ -8,6 +8,8 @@ import numpy as np
 
 from geo_nav.fusion.belief import Belief
 from geo_nav.fusion.config import FusionConfig
+from geo_nav.fusion.consistency import Consistency
+from geo_nav.fusion.protection import ProtectionLevels
 from geo_nav.fusion.tally import KindCount
 from geo_nav.fusion.types import NavigationState
 
@@ -49,6 +51,8 @@ class StatusReport:
         graph_rebuilds: after an exception of the solver.
         update_milliseconds: median of the last graph updates.
         measurements: what has become of the measurements, by kind.
+        consistency: whether their innovations are as large as the covariances say, by kind.
+        levels: how far the position may be off.
         calibrations: the auxiliary variables that are being estimated, by name; those held fixed are not here.
     """
 
@@ -69,6 +73,8 @@ class StatusReport:
     graph_rebuilds: int
     update_milliseconds: float
     measurements: dict[str, KindCount]
+    consistency: dict[str, Consistency]
+    levels: ProtectionLevels
     calibrations: dict[str, Calibration]
 
 

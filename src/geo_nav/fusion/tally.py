@@ -1,4 +1,4 @@
-"""What has become of the measurements of each kind."""
+"""What has become of the measurements of each kind, and how well they agree with the predictions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from threading import Lock
 
+from geo_nav.fusion.config import FusionConfig
+from geo_nav.fusion.consistency import Consistency, NisMonitor
 from geo_nav.fusion.intake import FixOutcome
 
 
@@ -25,15 +27,27 @@ class KindCount:
 
 
 class Tally:
-    """Counts by kind. Thread-safe."""
+    """Counts and innovations by kind. Thread-safe.
 
-    def __init__(self) -> None:
+    Args:
+        config: settings.
+    """
+
+    def __init__(self, config: FusionConfig) -> None:
+        self._config = config
         self._lock = Lock()
         self._counts: dict[str, KindCount] = {}
+        self._monitors: dict[str, NisMonitor] = {}
 
     def add(self, outcomes: Iterable[FixOutcome]) -> None:
         """Count what an update decided."""
+        c = self._config
         for outcome in outcomes:
+            with self._lock:
+                if outcome.kind not in self._monitors:
+                    monitor = NisMonitor(c.gate_probability, c.consistency_window, c.min_state_spacing)
+                    self._monitors[outcome.kind] = monitor
+                self._monitors[outcome.kind].add(outcome)
             if outcome.used:
                 with self._lock:
                     count = self._counts.get(outcome.kind, KindCount())
@@ -51,3 +65,14 @@ class Tally:
         """By kind."""
         with self._lock:
             return dict(self._counts)
+
+    def forget_innovations(self) -> None:
+        """Another state begins: the innovations so far say nothing of it."""
+        with self._lock:
+            self._monitors.clear()
+
+    def consistency(self) -> dict[str, Consistency]:
+        """How well the measurements agree with the predictions, by kind."""
+        with self._lock:
+            remembered = {kind: (monitor, monitor.outcomes()) for kind, monitor in self._monitors.items()}
+        return {kind: monitor.consistency(outcomes) for kind, (monitor, outcomes) in remembered.items()}

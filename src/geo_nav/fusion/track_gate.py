@@ -55,6 +55,7 @@ class TrackGate:
             newest: stamp of the newest state that there will be, s.
         """
         c = self._config
+        tau = c.fix_correlation_time
         oldest = max(window.states[0].stamp, newest - c.lag + c.min_state_spacing)
         used: dict[float, RelativePose] = {}
         outcomes: dict[float, FixOutcome] = {}
@@ -72,11 +73,11 @@ class TrackGate:
                 limit = float(chi2.ppf(c.gate_probability, 6))
                 if not distance <= limit:
                     reason = f"disagrees with the IMU: chi-square {distance:.1f} > {limit:.1f}"
-                    refused.append(FixOutcome(track.stamp, track.kind, False, reason, distance, 6))
+                    refused.append(FixOutcome(track.stamp, track.kind, False, reason, distance, 6, tau))
                     continue
                 self._last = track.stamp
                 used[track.reference_stamp] = placed.inflated(self._correlation_factor(track.reference_stamp))
-                outcomes[track.reference_stamp] = FixOutcome(track.stamp, track.kind, True, "", distance, 6)
+                outcomes[track.reference_stamp] = FixOutcome(track.stamp, track.kind, True, "", distance, 6, tau)
         return list(used.values()), [*refused, *outcomes.values()]
 
     def _correlation_factor(self, reference: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from tf2_msgs.msg import TFMessage
 
 from geo_nav import GeoNavError
 from geo_nav.fusion import Fusion, FusionConfig, NavState
+from geo_nav.fusion.solver_process import SWITCH_INTERVAL
 from geo_nav.geodesy import LocalFrame, Pose
 from geo_nav.nodes import conversion
 from geo_nav.nodes.base import GeoNavNode, latched, reliable, run, sensor
@@ -51,6 +53,7 @@ class FusionNode(GeoNavNode):
         self._odom_frame = self.string_parameter("odom_frame", "odom", "name of the frame without jumps")
         self._base_frame = self.string_parameter("base_frame", "base_link", "name of the vehicle's frame")
         self._camera_frame = self.string_parameter("camera_frame", "camera_optical", "optical frame of the camera")
+        self._isolated = self._isolated_parameter()
         self._checkpoint = self.string_parameter("checkpoint", "", "file of the checkpoint; empty: none is kept")
         self._tf_period = 1.0 / self._rate("tf_rate", 50.0, "rate of /tf, Hz")
         self._fix_period = 1.0 / self._rate("fix_rate", 5.0, "rate of the fused NavSatFix, Hz")
@@ -96,6 +99,12 @@ class FusionNode(GeoNavNode):
             self._worker.join()
             self._worker = None
 
+    def _isolated_parameter(self) -> bool:
+        solver = self.string_parameter("solver", "process", "where the graph is solved: process (its own), or thread")
+        if solver not in ("process", "thread"):
+            raise GeoNavError(f"parameter solver is process or thread, not {solver!r}")
+        return solver == "process"
+
     def _rate(self, name: str, default: float, description: str) -> float:
         rate = float(self.string_parameter(name, str(default), description))
         if not 0.0 < rate <= 1000.0:
@@ -129,7 +138,7 @@ class FusionNode(GeoNavNode):
                 missing = f"{self._base_frame} → {self._camera_frame}: publish it on /tf_static or set T_base_camera"
             self.warn_sometimes(f"waiting for {missing}")
             return
-        fusion = Fusion(self._config, self._frame, mounting)
+        fusion = Fusion(self._config, self._frame, mounting, self._isolated)
         self._restore(fusion)
         self._fusion = fusion
 
@@ -252,13 +261,7 @@ class FusionNode(GeoNavNode):
         else:
             status = self._fusion.status()
             self._diagnostics_publisher.publish(conversion.diagnostics_message(status, self.get_name()))
-            message.state, message.reason = int(status.state), status.reason
-            for name in (
-                "seconds_since_fix", "horizontal_sigma", "vertical_sigma", "heading_sigma", "update_milliseconds",
-                "fixes_used", "fixes_refused", "fixes_too_old", "tracks_used", "tracks_refused",
-                "imu_samples", "imu_samples_refused", "graph_rebuilds",
-            ):  # fmt: skip
-                setattr(message, name, getattr(status, name))
+            conversion.fill_status(message, status)
             if status.imu_samples_refused > self._refused_imu:
                 self._refused_imu = status.imu_samples_refused
                 self.warn_sometimes(
@@ -295,4 +298,5 @@ class FusionNode(GeoNavNode):
 
 def main() -> None:
     """Console entry."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
     run(FusionNode)

@@ -1,42 +1,21 @@
-"""The files of a run: results.json, results.md."""
+"""The tables of a run."""
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import geo_nav
-from geo_nav.evaluation.errors import EvaluationError
 from geo_nav.evaluation.inertial.estimators import BATCH, CAUSAL, OURS
 from geo_nav.evaluation.inertial.run import FusionBenchResults
 from geo_nav.evaluation.inertial.scores import LIMIT, Row
 
 
-def write_fusion_report(results: FusionBenchResults) -> Path:
-    """Writes ``results.json`` and ``results.md``.
-
-    Returns:
-        the latter.
-
-    Raises:
-        EvaluationError: a file cannot be written.
-    """
-    output = results.options.output
-    page = output / "results.md"
-    try:
-        page.write_text(markdown(results), encoding="utf-8")
-        (output / "results.json").write_text(json.dumps(_content(results), indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise EvaluationError(f"the results cannot be written to {output}: {error.strerror}") from error
-    return page
-
-
 def markdown(results: FusionBenchResults) -> str:
     """The tables of a run."""
     parts = [
+        "## Real inertial logs",
         f"`geo-nav bench fusion`, geo_nav {geo_nav.__version__}, noise: {results.options.noise}.",
         "### 3D RMS at the scored fixes, m",
         _summary(results.rows),
@@ -50,7 +29,7 @@ def markdown(results: FusionBenchResults) -> str:
         parts += ["### Not made", "\n".join(f"- {line}" for line in [*results.skipped, *failures])]
     if results.pictures:
         parts += ["### Pictures", "\n\n".join(f"![{caption}]({file})" for caption, file in results.pictures)]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def verdict(row: Row) -> str:
@@ -94,7 +73,8 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100.0 else f"{value:.2f}"
 
 
-def _content(results: FusionBenchResults) -> dict[str, Any]:
+def content(results: FusionBenchResults) -> dict[str, Any]:
+    """The same as JSON."""
     rows = []
     for r in results.rows:
         scores = {
@@ -104,7 +84,6 @@ def _content(results: FusionBenchResults) -> dict[str, Any]:
         ratio = None if math.isnan(r.to_batch) else r.to_batch
         rows.append({**asdict(r), "scores": scores, "best_causal": r.best_causal, "to_batch": ratio})
     return {
-        "version": geo_nav.__version__,
         "noise": results.options.noise,
         "rows": rows,
         "logs": results.notes,

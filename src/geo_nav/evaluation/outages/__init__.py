@@ -1,0 +1,1 @@
+"""Fusion on simulated journeys: outages, cost, endurance, faults."""
