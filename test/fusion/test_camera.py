@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 
 import gtsam
@@ -349,6 +350,19 @@ def test_tracked_motions_help_the_calibration() -> None:
 def test_sigmas_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         CameraCalibrationConfig(**wrong)
+
+
+def test_what_is_calibrated_goes_to_another_process() -> None:
+    """The node solves in one of its own."""
+    belief = random_belief(0).joined(EVERYTHING.walks)
+    fix = fix_of(belief, EVERYTHING)
+    sent = pickle.loads(pickle.dumps(fix))
+    for here, there in zip(fix.innovation(belief), sent.innovation(belief), strict=True):
+        np.testing.assert_allclose(there, here, rtol=0.0, atol=1e-12)
+    track = calibrated_motion(RelativePose(1.0, 2.0, belief.nav.pose(), np.eye(6)), EVERYTHING, T_BC)
+    received = pickle.loads(pickle.dumps(track))
+    assert received.walks == track.walks
+    assert received.motion.equals(track.motion, 1e-12)
 
 
 def test_gnc_cannot_weigh_a_camera_that_is_estimated() -> None:
