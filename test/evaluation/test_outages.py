@@ -431,7 +431,7 @@ def test_the_table_of_faults_comes_from_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "FAULTS", [fault("fixes with NaN")])
     kept = {}
     run_simulated(
-        SimulatedOptions(tmp_path, ("faults",), quick=True), lambda part, rows: kept.update({part: list(rows)})
+        SimulatedOptions(tmp_path, ("faults",), quick=True), lambda part, rows, _: kept.update({part: list(rows)})
     )
     text = faults_table(kept["faults"])
     (line,) = [line for line in text.splitlines() if line.startswith("| fixes with NaN")]

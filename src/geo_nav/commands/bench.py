@@ -136,7 +136,9 @@ def fusion(
             keep(results)
             skipped = results.skipped
         if simulated:
-            run_simulated(simulated_options, lambda part, rows: write_part(output, part, rows), progress)
+            run_simulated(
+                simulated_options, lambda part, rows, complete: write_part(output, part, rows, complete), progress
+            )
     for line in skipped:
         typer.echo(f"not made: {line}", err=True)
     typer.echo(f"{output / 'results.md'}, {output / 'results.json'}")

@@ -56,6 +56,8 @@ def faults_figure(rows: Sequence[dict[str, Any]], path: Path) -> None:
         _fault(axes, r)
     for axes in panels[len(rows) :]:
         axes.set_axis_off()
+    figure.supxlabel("time (s); shaded: the fault")
+    figure.supylabel("3D error (m)")
     _write(figure, path)
 
 

@@ -56,13 +56,21 @@ def join_results(output: Path, part: str, text: str, content: dict[str, Any]) ->
     return page
 
 
-def write_part(output: Path, part: str, rows: Rows) -> Path:
+def write_part(output: Path, part: str, rows: Rows, complete: bool) -> Path:
     """The files of one simulated part.
+
+    Args:
+        output: folder.
+        part: of :data:`ORDER`.
+        rows: that there are so far.
+        complete: whether there are all; pictures are made then.
 
     Raises:
         EvaluationError: a file cannot be written.
     """
     page = join_results(output, part, _TABLES[part](rows), {"rows": [_finite(_without_series(r)) for r in rows]})
+    if not complete:
+        return page
     if part == "outages":
         outages_figure(rows, output / "outages.png")
     elif part == "faults":

@@ -63,14 +63,14 @@ def fusion_digest() -> str:
 
 def run_simulated(
     options: SimulatedOptions,
-    keep: Callable[[str, list[Content]], object] = lambda *_: None,
+    keep: Callable[[str, list[Content], bool], object] = lambda *_: None,
     progress: Progress = lambda *_: None,
 ) -> None:
     """Every part's rows; what is there already in the folder is not made again.
 
     Args:
         options: of the run.
-        keep: called with a part's name and its rows so far, whenever there is a new row.
+        keep: called with a part's name, its rows so far, and whether these are all, whenever there is a new row.
         progress: called with what is being done, how much is done, and of how much.
 
     Raises:
@@ -83,7 +83,7 @@ def run_simulated(
         progress(f"{part}: {' '.join(str(v) for v in label.values())}", done, len(cells))
         content = store.get(part, {"fusion": fusion_digest(), **what}, make)
         rows[part].append({**label, **content})
-        keep(part, rows[part])
+        keep(part, rows[part], done + 1 == len(cells) or cells[done + 1][0] != part)
     progress("", len(cells), len(cells))
 
 
