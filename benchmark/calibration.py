@@ -5,7 +5,7 @@
 Turns with up to 45° of bank, fixes at 5 Hz that arrive after 0.3 s, sigmas of 0.3 m and 0.5°. The camera's images are
 stamped 50 ms late, and it is turned by 1° about a random axis, or neither; the settings do not know. Errors and NEES
 are over the second half and all seeds. The last columns are what is left of the lateness and of the rotation (norm of
-the three axes) at the end, and the median processor time of an update, in all and over that of the first row.
+the three axes) at the end, and the median processor time of an update over that of the first row.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def main() -> None:
             seconds, angle = np.sqrt(np.mean(left, axis=0))
             print(
                 f"| {case} | {name} | {position:.2f} | {np.degrees(heading):.2f} | {np.mean(nees):.2f} "
-                f"| {1e3 * seconds:.1f} | {np.degrees(angle):.2f} | {update:.1f} ms, × {update / first:.1f} |",
+                f"| {1e3 * seconds:.1f} | {np.degrees(angle):.2f} | × {update / first:.1f} |",
                 flush=True,
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 
 import gtsam
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from camera_helpers import Manoeuvres, Straight, fly, misfit, motions
 from fusion_helpers import CONFIG, FIX_SIGMAS, FRAME, T_BASE_CAMERA, Fix, World, new_fusion, run
-from geo_nav.fusion import Fusion
+from geo_nav.fusion import Fusion, FusionConfig
 from geo_nav.fusion.belief import Belief, pose3, pose_from_pose3
 from geo_nav.fusion.calibrated import calibrated_fix, calibrated_motion
 from geo_nav.fusion.camera import CameraCalibrationConfig
@@ -23,6 +24,7 @@ from geo_nav.fusion.keys import StateKeys
 from geo_nav.fusion.measurements import PoseFix, pose_fix
 from geo_nav.fusion.relative import RelativePose, relative_pose
 from geo_nav.fusion.rival import seated
+from geo_nav.geodesy import Pose
 from sensor_helpers import play, random_belief
 
 LATE, ROTATION, TRANSLATION = 0.04, np.radians([1.0, -1.2, 1.5]), np.array([0.2, -0.15, 0.1])
@@ -211,6 +213,27 @@ def test_rival_state_stands_where_the_calibrated_camera_puts_it() -> None:
     np.testing.assert_allclose(covariance, 2.0 * fix.covariance, rtol=0.02, atol=1e-6)
 
 
+def test_calibration_survives_a_state_that_is_given_up() -> None:
+    """From 14 s on the fixes say that all is 60 m further east: the rival that they make has the same camera."""
+    world, shift = flight(1, 18.5), np.array([60.0, 0.0, 0.0])
+    fixes = [
+        replace(f, T_map_camera=Pose(f.T_map_camera.rotation, f.T_map_camera.translation + (f.stamp > 14.0) * shift))
+        for f in misfit(world, LATE, ROTATION)
+        if f.stamp > 0.3
+    ]
+    fusion = new_fusion(camera=TIME.model_copy(update={"rotation_sigma": [0.026] * 3}), rival_seconds=3.0)
+    trace = run(fusion, world, fixes, update_every=0.2)
+    assert fusion.status().fixes_refused >= 10
+    errors = trace.after(18.2).position_errors - shift
+    assert np.sqrt((errors**2).sum(axis=1).mean()) < 1.0
+    values, covariance = known(fusion)
+    error = values - TRUE[:4]
+    # A camera that began anew could not know this after the four seconds since.
+    assert np.sqrt(covariance[0, 0]) < 0.004
+    assert np.degrees(np.sqrt(np.diag(covariance)[1:])).max() < 0.3
+    assert error @ np.linalg.solve(covariance, error) / 4.0 < 3.0
+
+
 def test_conventions_of_clock_and_mounting() -> None:
     """An image stamped 40 ms late, of a camera at T_base_camera · Exp(rotation, translation): no residual there."""
     manoeuvres, t = Manoeuvres(), 5.0
@@ -327,3 +350,23 @@ def test_tracked_motions_help_the_calibration() -> None:
 def test_sigmas_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         CameraCalibrationConfig(**wrong)
+
+
+def test_what_is_calibrated_goes_to_another_process() -> None:
+    """The node solves in one of its own."""
+    belief = random_belief(0).joined(EVERYTHING.walks)
+    fix = fix_of(belief, EVERYTHING)
+    sent = pickle.loads(pickle.dumps(fix))
+    for here, there in zip(fix.innovation(belief), sent.innovation(belief), strict=True):
+        np.testing.assert_allclose(there, here, rtol=0.0, atol=1e-12)
+    track = calibrated_motion(RelativePose(1.0, 2.0, belief.nav.pose(), np.eye(6)), EVERYTHING, T_BC)
+    received = pickle.loads(pickle.dumps(track))
+    assert received.walks == track.walks
+    assert received.motion.equals(track.motion, 1e-12)
+
+
+def test_gnc_cannot_weigh_a_camera_that_is_estimated() -> None:
+    """Better said at once than with a rebuild at every fix that it would weigh down."""
+    with pytest.raises(ValidationError, match="gnc"):
+        FusionConfig(robust_loss="gnc", camera=TIME)
+    assert not FusionConfig(robust_loss="gnc").camera.estimated

@@ -174,7 +174,7 @@ def calibrated_motion(track: RelativePose, camera: CameraCalibrationConfig, T_ba
         camera: settings.
         T_base_camera: ``gtsam.Pose3``, as given.
     """
-    if not any(walk.estimated for walk in camera.walks):
+    if not camera.estimated:
         return track
     view = _unset(camera, T_base_camera)
     return CalibratedMotion(track.reference_stamp, track.stamp, track.motion, track.covariance, views=(view, view))
@@ -188,6 +188,6 @@ def calibrated_fix(fix: PoseFix, camera: CameraCalibrationConfig, T_base_camera:
         camera: settings.
         T_base_camera: ``gtsam.Pose3``, as given.
     """
-    if not any(walk.estimated for walk in camera.walks):
+    if not camera.estimated:
         return fix
     return CalibratedPose(fix.stamp, fix.pose, fix.covariance, _unset(camera, T_base_camera))

@@ -74,6 +74,11 @@ class CameraCalibrationConfig(BaseModel):
         return value
 
     @property
+    def estimated(self) -> bool:
+        """Whether anything of the camera is a variable of the graph."""
+        return any(walk.estimated for walk in self.walks)
+
+    @property
     def walks(self) -> tuple[RandomWalk, ...]:
         """Time offset, s; rotation about x, y, z, rad; translation along x, y, z, m."""
         return (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from geo_nav.fusion.auxiliary import RandomWalk
 from geo_nav.fusion.camera import CameraCalibrationConfig
@@ -129,6 +129,15 @@ class FusionConfig(BaseModel):
     heading: HeadingConfig = Field(HeadingConfig(), description="settings of dual antenna and magnetometer")
     standstill: StandstillConfig = Field(StandstillConfig(), description="settings of the detection of standstill")
     wheels: WheelConfig = Field(WheelConfig(), description="settings of wheel odometry")
+
+    @model_validator(mode="after")
+    def _can_be_weighed(self) -> Self:
+        if self.robust_loss == "gnc" and self.camera.estimated:
+            # It exchanges factors for others of another weight, and GTSAM cannot clone those of such a camera.
+            raise ValueError(
+                "robust_loss gnc needs a camera that is held: set the sigmas of camera to 0, or another loss"
+            )
+        return self
 
     @property
     def walks(self) -> tuple[RandomWalk, ...]:

@@ -85,7 +85,7 @@ class ResidualMeasurement(ABC):
 
     def factors(self, keys: StateKeys, config: FusionConfig) -> list[Any]:
         """One factor on pose, velocity, bias and the auxiliary variables that are estimated."""
-        model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config)
+        model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config, self.is_fix)
         on = [keys.pose, keys.velocity, keys.bias, *keys.auxiliaries]
         return [gtsam.CustomFactor(model, on, self._error)]
 
