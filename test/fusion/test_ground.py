@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from fusion_helpers import Fix, Trace, World, new_fusion
-from geo_nav.fusion import Fusion, FusionError
+from geo_nav.fusion import Fusion, FusionError, ImuSample
 from geo_nav.fusion.sensors.standstill import StandstillConfig
 from geo_nav.fusion.sensors.wheels import WheelConfig, wheel_speed
+from geo_nav.geodesy import Pose
 from sensor_helpers import SCALE, Event, Parked, drive, play, speeds
 
 STILL = StandstillConfig(enabled=True)
@@ -67,6 +68,18 @@ def test_standstills_are_found_and_no_others(minutes: dict[str, list[tuple[Fusio
         count = fusion.status().measurements["standstill"]
         assert 15 <= count.used <= 20
         assert count.refused <= 2
+
+
+def test_standstills_are_found_beside_wheels_that_keep_the_newest_state_ahead() -> None:
+    fusion = new_fusion(standstill=STILL)
+    fusion.set_pose(0.0, Pose.identity(), np.diag([0.01] * 3 + [1e-4] * 3), np.zeros(3), 0.01 * np.eye(3))
+    gravity = np.array([0.0, 0.0, 9.807])
+    for i in range(600):
+        fusion.add_imu(ImuSample(0.01 * i, gravity, np.zeros(3)))
+        if i % 10 == 5 and i > 5:
+            fusion.add_wheel_speed(0.01 * (i - 5), 0.0)
+            fusion.update()
+    assert fusion.status().measurements["standstill"].used >= 4
 
 
 def test_standstill_bares_the_bias_of_the_gyroscopes() -> None:

@@ -123,6 +123,15 @@ def test_imu_that_is_worse_than_told_does_not_lose_the_state():
     assert np.mean(nees) < 4.0
 
 
+def test_the_same_fix_again_is_a_duplicate_and_counted(world):
+    once, twice = new_fusion(), new_fusion()
+    ends = [run(once, world).states[-1], run(twice, world, [f for f in world.fixes for _ in range(2)]).states[-1]]
+    assert ends[0].T_map_base.distance_to(ends[1].T_map_base) < 1e-6
+    counts = twice.status().measurements["pose"]
+    assert counts.used == once.status().measurements["pose"].used
+    assert "duplicate" in counts.last_refusal
+
+
 def test_bad_imu_samples_are_refused_and_counted(world, monkeypatch):
     fusion = new_fusion()
     reference = run(new_fusion(), world).states[-1]

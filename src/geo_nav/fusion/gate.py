@@ -101,12 +101,21 @@ class Gate:
                 reason = f"too old: {newest - m.stamp:.2f} s behind the window"
                 verdicts.outcomes.append(FixOutcome(m.stamp, m.kind, False, reason))
                 verdicts.too_old += m.is_fix
-            elif not m.is_fix and self._spacing.is_duplicate(m):
+            elif self._is_repeated(window, m) if m.is_fix else self._spacing.is_duplicate(m):
                 reason = "duplicate: one of this stamp is in the graph"
                 verdicts.outcomes.append(FixOutcome(m.stamp, m.kind, False, reason))
             elif m.is_fix or self._spacing.is_due(m):
                 self._compare(window, m, verdicts)
         self._model.noise_scale = self._adaptation.scale
+
+    def _is_repeated(self, window: GraphWindow, fix: Measurement) -> bool:
+        """Whether the very same fix is in the graph; another of the same stamp may be another camera's."""
+        known = self._used.get((fix.kind, fix.stamp))
+        if known is None:
+            return False
+        belief = window.predict(fix.stamp, fix.walks)
+        before, now = (m.placed(belief).innovation(belief)[0] for m in (known, fix))
+        return bool(np.array_equal(before, now))
 
     def _compare(self, window: GraphWindow, m: Measurement, verdicts: Verdicts) -> None:
         """With the prediction at its stamp."""

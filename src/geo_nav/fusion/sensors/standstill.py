@@ -93,11 +93,11 @@ class StandstillDetector:
         self._config = config
         self._imu = imu
         self._model = model
-        self._judged = -math.inf
+        self._judged: int | None = None
 
     def clear(self) -> None:
         """Forget what has been judged."""
-        self._judged = -math.inf
+        self._judged = None
 
     def find(self, anchor: Belief) -> list[Standstill]:
         """The standstills since the last call, one in each ``spacing``.
@@ -108,12 +108,14 @@ class StandstillDetector:
         c, span = self._config.standstill, self._imu.span
         if not c.enabled or span is None:
             return []
-        first = anchor.stamp if math.isinf(self._judged) else self._judged + c.spacing
+        if self._judged is None:
+            # Only now: other sensors may keep the newest state ahead of what can be judged for ever.
+            self._judged = math.ceil(anchor.stamp / c.spacing - 1e-9) - 1
         last = span[1] - 0.5 * c.window
         found = []
-        for k in range(math.ceil(first / c.spacing - 1e-9), math.floor(last / c.spacing) + 1):
-            self._judged = k * c.spacing
-            standstill = self._judge(self._judged, anchor)
+        for k in range(self._judged + 1, math.floor(last / c.spacing) + 1):
+            self._judged = k
+            standstill = self._judge(k * c.spacing, anchor)
             if standstill is not None:
                 found.append(standstill)
         return found
