@@ -14,6 +14,7 @@ from launch_ros.substitutions import FindPackageShare
 
 CONFIG = PathJoinSubstitution([FindPackageShare("geo_nav"), "config", "aerial.yaml"])
 CANNOT_BE_BROUGHT_UP = 2
+FUSED = ("imu", "gps", "pressure", "heading", "magnetic_field", "wheel_odometry")
 RECORDED = (
     "/geo_nav/odometry nav_msgs/msg/Odometry /geo_nav/absolute_pose geo_nav_msgs/msg/AbsolutePose "
     "/geo_nav/status geo_nav_msgs/msg/NavigationStatus /geo_nav/site geo_nav_msgs/msg/SiteInfo "
@@ -29,6 +30,10 @@ ARGUMENTS = {
     "camera_info_topic": ("/camera/camera_info", "calibration of the camera"),
     "imu_topic": ("/imu/data", "sensor_msgs/Imu"),
     "gps_topic": ("/gps/fix", "sensor_msgs/NavSatFix, as long as there is one"),
+    "pressure_topic": ("/geo_nav/pressure", "sensor_msgs/FluidPressure of a barometer, if there is one"),
+    "heading_topic": ("/geo_nav/heading", "sensor_msgs/Imu whose orientation has the yaw of a dual antenna, if any"),
+    "magnetic_field_topic": ("/geo_nav/magnetic_field", "sensor_msgs/MagneticField, if there is one"),
+    "wheel_odometry_topic": ("/geo_nav/wheel_odometry", "nav_msgs/Odometry of wheels, if there is one"),
     "matcher": ("", "name of a matcher; empty: config's"),
     "checkpoint": ("", "file that a restarted fusion node goes on from; empty: config's"),
     "record": ("", "new folder for a bag of the run; empty: none"),
@@ -56,7 +61,7 @@ def nodes(context):
         ("image_raw/compressed", given["image_topic"] + "/compressed"),
         ("camera_info", given["camera_info_topic"]),
     ]
-    inertial = [("imu", given["imu_topic"]), ("gps", given["gps_topic"])]
+    inertial = [(name, given[f"{name}_topic"]) for name in FUSED]
     sensors = (
         f"{given['imu_topic']} sensor_msgs/msg/Imu {given['gps_topic']} sensor_msgs/msg/NavSatFix "
         f"{given['camera_info_topic']} sensor_msgs/msg/CameraInfo"
