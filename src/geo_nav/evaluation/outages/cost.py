@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from geo_nav.evaluation.outages.items import Delivery, Imu
 from geo_nav.evaluation.outages.journey import FRAME, Journey, JourneyOptions
 from geo_nav.evaluation.outages.play import Player, Trace
 from geo_nav.fusion import Fusion, NavState, UpdateInfo
+from geo_nav.fusion.solver_process import SWITCH_INTERVAL
 
 REAL_TIME = 120.0
 """Of the run in real time, s."""
@@ -31,14 +33,16 @@ _MINUTE = 60.0
 
 
 def run_cost(seconds: float) -> dict[str, Any]:
-    """One flight in real time, IMU at 200 Hz, with the worker in a thread of its own as in the node; JSON.
+    """One flight in real time, IMU at 200 Hz, with the graph in a process of its own as in the node; JSON.
 
     Args:
         seconds: of it.
     """
     journey = Journey(JourneyOptions("aerial", "mems", SEED, seconds, gaps=False))
     items = list(journey.items())
-    fusion = Fusion(journey.config, FRAME, journey.T_base_camera)
+    fusion = Fusion(journey.config, FRAME, journey.T_base_camera, isolated=True)
+    switch_interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL)
     solves: list[tuple[float, float]] = []
     arrived, stop = threading.Event(), threading.Event()
     newest = 0.0
@@ -69,8 +73,10 @@ def run_cost(seconds: float) -> dict[str, Any]:
         stop.set()
         arrived.set()
         worker.join()
+        sys.setswitchinterval(switch_interval)
     behind = time.perf_counter() - begin - items[-1].arrival
     status = fusion.status()
+    fusion.close()
     return {
         "seconds": seconds,
         "imu_rate": journey.options.imu_rate,
