@@ -2,13 +2,14 @@
 
 import os
 import signal
+import threading
 import time
 
 import numpy as np
 import pytest
 
-from fusion_helpers import CONFIG, FRAME, T_BASE_CAMERA, World, new_fusion, run
-from geo_nav.fusion import Fusion, ImuSample, NavigationState
+from fusion_helpers import CONFIG, FRAME, T_BASE_CAMERA, World, give_fix, new_fusion, run
+from geo_nav.fusion import Fusion, ImuSample, NavigationState, solver_process
 
 
 @pytest.fixture
@@ -67,6 +68,43 @@ def test_process_that_ends_is_replaced(isolated):
     # The output never paused, and the state went on from where it was.
     assert np.diff([s.stamp for s in trace.states]).max() < 0.011
     assert np.linalg.norm(trace.after(4.0).position_errors, axis=1).max() < 1.5
+
+
+def test_process_that_hangs_is_replaced_and_gets_the_imu_of_before(isolated, monkeypatch):
+    monkeypatch.setattr(solver_process, "_PATIENCE", 2.0)
+    world = World(seed=5, duration=13.0, rate=100.0)
+    for sample in world.imu[:800]:
+        isolated.add_imu(sample)
+        for fix in world.fixes:
+            if sample.stamp - 0.01 < fix.arrival <= sample.stamp and fix.stamp < 7.0:
+                give_fix(isolated, fix)
+        if round(sample.stamp * 100) % 10 == 0:
+            isolated.update()
+    hung = isolated._estimator._process
+    os.kill(hung.pid, signal.SIGSTOP)
+    worker = threading.Thread(target=isolated.update)
+    worker.start()
+    for sample in world.imu[800:1000]:  # while the worker waits
+        isolated.add_imu(sample)
+    worker.join(timeout=10.0)
+    assert not worker.is_alive()
+    assert isolated._estimator._process.pid != hung.pid
+    for sample in world.imu[1000:1100]:
+        isolated.add_imu(sample)
+    assert isolated.update().started == "started from the last good state"
+    state = isolated.state()
+    error = np.linalg.norm(state.T_map_base.translation - world.flight.position(state.stamp))
+    # Four seconds after the last fix by the IMU; a bridge without it would be off by far more, and say so.
+    assert error < 5.0
+    assert np.sqrt(state.pose_covariance[0, 0]) < 5.0
+
+
+def test_fixes_that_nobody_takes_are_counted(isolated):
+    for i in range(1200):
+        isolated.add_gps(0.001 * i, np.zeros(3), np.eye(3))
+    isolated.add_imu(ImuSample(2.0, np.array([0.0, 0.0, 9.8]), np.zeros(3)))
+    isolated.update()
+    assert isolated.status().measurements["gps"].refused >= 200
 
 
 def test_process_ends_with_its_owner():

@@ -73,6 +73,7 @@ class Estimator:
         self._window: GraphWindow | None = None
         self._candidates: list[Measurement] = []
         self._gate = Gate(config, imu, model)
+        self._excess = 1.0
         self._lock = Lock()
         self._requested: tuple[Belief, float, str] | None = None
         self._counts = Counts()
@@ -117,6 +118,7 @@ class Estimator:
         self.anchor = None
         self._candidates.clear()
         self._gate.clear()
+        self._excess = 1.0
         self._tracks.clear()
         self._standstill.clear()
 
@@ -318,11 +320,21 @@ class Estimator:
         self.anchor = anchor
 
     def _fade(self, window: GraphWindow, used: list[Measurement], excess: float) -> None:
-        """Go on from the newest fix with a wider covariance where the fixes say that it was too narrow."""
-        if excess > 1.0:
-            belief = window.predict(max(m.stamp for m in used if m.is_fix))
-            self._window = GraphWindow(self._config, self._imu, self._model, widened(belief, excess, self._config))
+        """Go on from the newest fix with a wider covariance where the fixes say that it was too narrow.
+
+        It waits for a fix that is the newest of all: what lies behind that one would be lost.
+        """
+        self._excess *= excess
+        newest = max((m.stamp for m in used if m.is_fix), default=-math.inf)
+        if self._excess == 1.0 or newest < self._counts.last_fix:
+            return
+        try:
+            belief = widened(window.predict(newest), self._excess, self._config)
+            self._window = GraphWindow(self._config, self._imu, self._model, belief)
             self.anchor = self._window.newest()
+        except Exception:  # GTSAM raises several kinds; the window is good as it was
+            self._window = window
+        self._excess = 1.0
 
     def _rebuild(self, fixes: list[Measurement], error: Exception, result: Result) -> list[Measurement]:
         """A new window from the last good state, with the fixes since; without them, should they be what fails.
@@ -365,11 +377,7 @@ class Estimator:
         return []
 
     def _reconsider(self, newest_imu: float, result: Result) -> None:
-        """Give the state up for its rival, once enough fixes over enough time bear that out and none was used since.
-
-        A burst of wrong fixes is shorter than ``rival_seconds``, scattered ones do not agree; a wrong state is
-        contradicted by every fix for as long as it lives.
-        """
+        """Give the state up for its rival where that is borne out, see :mod:`geo_nav.fusion.rival`."""
         if self.anchor is None:
             return
         horizontal = float(np.sqrt(np.linalg.eigvalsh(self.anchor.pose_covariance[:2, :2])[-1]))

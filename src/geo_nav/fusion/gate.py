@@ -28,6 +28,9 @@ _SCATTER_MEMORY = 10.0
 _SCATTERING = 0.15
 """A kind of which a larger share was refused and agreed with nothing gets no benefit of the doubt."""
 
+_JAMMED = 0.5
+"""Where a larger share was, the state may have followed some of them, and is left for a rival sooner."""
+
 
 @dataclass
 class Verdicts:
@@ -138,7 +141,7 @@ class Gate:
             if m.is_fix and self._config.noise_adaptation:
                 verdicts.excess *= self._adaptation.observe(distance, len(error), 1.0 / factor)
         elif m.is_fix:
-            alone = not self.opposition.take(m, belief, self._scatters(m))
+            alone = not self.opposition.take(m, belief, self._scatter.get(m.kind, 0.0) > _JAMMED)
             verdicts.refused += 1
         if m.is_fix:
             scatter = self._scatter.get(m.kind, 0.0)
@@ -156,10 +159,8 @@ class Gate:
 
     def _margin(self, m: Measurement) -> float:
         """How many times the gate's radius a measurement may be off; more than one is the benefit of the doubt."""
-        return self._config.gate_margin if m.is_fix and not self._scatters(m) else 1.0
-
-    def _scatters(self, m: Measurement) -> bool:
-        return self._scatter.get(m.kind, 0.0) > _SCATTERING
+        trusted = m.is_fix and self._scatter.get(m.kind, 0.0) <= _SCATTERING
+        return self._config.gate_margin if trusted else 1.0
 
     def _objection_to_fix(self, fix: Measurement, distance: float, limit: float, likelihood: float) -> str:
         """Why a fix is not used; empty where it is."""

@@ -51,6 +51,7 @@ class Intake:
             if len(self._fixes) >= _QUEUE_LIMIT:
                 lost = self._fixes.popleft()
                 self._overflow.append(FixOutcome(lost.stamp, lost.kind, False, "queue full: update() is not called"))
+                del self._overflow[:-_QUEUE_LIMIT]
             self._fixes.append(fix)
 
     def put_attitude(self, attitude: Attitude) -> None:
@@ -77,13 +78,14 @@ class Intake:
             self._overflow = []
         return ready, lost
 
-    def drain(self) -> tuple[list[Measurement | RelativePose], list[Attitude]]:
-        """Everything that waits, whatever its stamp; it waits no more."""
+    def drain(self) -> tuple[list[Measurement | RelativePose], list[Attitude], list[FixOutcome]]:
+        """Everything that waits, whatever its stamp, and what was lost; it waits no more."""
         with self._lock:
-            fixes, attitudes = list(self._fixes), list(self._attitudes)
+            drained = list(self._fixes), list(self._attitudes), self._overflow
             self._fixes.clear()
             self._attitudes.clear()
-        return fixes, attitudes
+            self._overflow = []
+        return drained
 
     def attitude(self, oldest: float, newest: float) -> Attitude | None:
         """The newest attitude between two stamps."""

@@ -3,7 +3,8 @@
 Refused fixes are not lost. The first one begins a window of its own, at its own place and with what the prediction says
 of the rest; a fix that follows goes to the one of the two states under which it is more likely. Real fixes agree with
 the IMU from one to the next; false ones agree with it for as long as the matcher sees the same false place. So the
-state is left only for a rival that fixes have borne out for longer than such a burst lasts, while it got none itself.
+state is left only for a rival that fixes have borne out for longer than such a burst lasts, while it got none itself,
+or only GPS where the rival has absolute poses.
 """
 
 from __future__ import annotations
@@ -171,7 +172,7 @@ class Opposition:
         Args:
             fix: a fix.
             belief: prediction of the state in power at its stamp.
-            scattering: whether fixes like it have lately agreed with nothing, and the state may have followed some.
+            scattering: whether most fixes like it have lately agreed with nothing: the state may have followed some.
 
         Returns:
             whether it agrees with the fixes before it.
@@ -209,7 +210,11 @@ class Opposition:
             doubtful = self._scattering or rival.first >= lost_from
             seconds = c.rival_seconds_lost if doubtful else c.rival_seconds
             convincing = rival.hits >= c.rival_fixes and rival.last - rival.first >= seconds
-            return (rival, rival.window.newest()) if convincing else None
+            if not convincing:
+                return None
+            belief = rival.window.newest()
+            np.linalg.cholesky(belief.covariance)
+            return rival, belief
         except Exception:  # as above
             import traceback
 

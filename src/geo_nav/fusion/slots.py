@@ -28,7 +28,8 @@ class FactorSlots:
     def take_out(self, reweighed: Sequence[Measurement]) -> tuple[list[Measurement], list[int]]:
         """Those of the measurements whose factors are in the graph, and the slots of these."""
         known, slots = [], []
-        for measurement in reweighed:
+        # Two late ones may both come before the same one: its last weight counts.
+        for measurement in {(m.kind, m.stamp): m for m in reweighed}.values():
             held = self.measurements.pop((measurement.kind, measurement.stamp), None)
             if held is not None:
                 known.append(measurement)

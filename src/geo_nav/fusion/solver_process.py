@@ -10,7 +10,9 @@ Both ends talk through a private pair of sockets, never through anything that an
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections import deque
@@ -27,7 +29,7 @@ from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.estimator import Counts, Estimator, Result
 from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.imu_model import ImuModel
-from geo_nav.fusion.intake import Intake
+from geo_nav.fusion.intake import FixOutcome, Intake
 from geo_nav.fusion.measurements import Attitude, Measurement
 from geo_nav.fusion.relative import RelativePose
 from geo_nav.fusion.types import ImuSample
@@ -142,11 +144,16 @@ class SolverProcess:
         self._before = Counts()
         self._samples: deque[ImuSample] = deque(maxlen=_SAMPLES_WAITING)
         imu.tap = self._samples
+        self._overflow: list[FixOutcome] = []
+        self._failures = 0
         self.anchor: Belief | None = None
         self._begin()
 
     def _begin(self) -> None:
         ours, theirs = socket.socketpair()
+        # Neither end waits for ever for the other.
+        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            ours.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(_PATIENCE), 0))
         # Not `-m`: what it sends would then be of the module `__main__`.
         command = [sys.executable, "-c", f"from {__name__} import main; main({theirs.fileno()})"]
         self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL)
@@ -183,22 +190,27 @@ class SolverProcess:
 
     def update(self) -> Result:
         """Have everything that waits decided on and solved. A process that fails is replaced."""
+        work = self._work()
         try:
-            self._pipe.send(self._work())
+            self._pipe.send(work)
             if not self._pipe.poll(_PATIENCE):
                 raise FusionError(f"the solver did not answer for {_PATIENCE:g} s")
             answer: Answer = self._pipe.recv()
         except (OSError, EOFError, FusionError) as error:
-            return self._replace(error)
+            return self._replace(error, work)
+        self._failures = 0
         with self._lock:
             self._waiting.counts = answer.counts
         self.anchor = answer.anchor
         self._model.noise_scale = answer.noise_scale
+        answer.result.fixes[:0] = self._overflow
+        self._overflow = []
         return answer.result
 
     def _work(self) -> Work:
         samples = [self._samples.popleft() for _ in range(len(self._samples))]
-        fixes, attitudes = self._intake.drain()
+        fixes, attitudes, overflow = self._intake.drain()
+        self._overflow += overflow
         with self._lock:
             waiting = self._waiting
             self._waiting = _Waiting(counts=waiting.counts)
@@ -212,21 +224,36 @@ class SolverProcess:
             waiting.refused_tracks,
         )
 
-    def _replace(self, error: Exception) -> Result:
-        """Another process, which gets the IMU that is left and goes on from the last good state."""
+    def _replace(self, error: Exception, sent: Work) -> Result:
+        """Another process, which gets the IMU that is left and goes on from the last good state.
+
+        What the old one was asked to begin with is asked again; the fixes that it had are lost. A state with which two
+        in a row have failed is given up.
+        """
         code = self._process.poll()
         self.close()
+        self._failures += 1
+        if self._failures > 1:
+            self.anchor = None
         counts = self.counts()
         with self._lock:
-            waiting = "the solver's process is being replaced"
-            self._before = replace(counts, rebuilds=counts.rebuilds + 1, rivals=0, waiting_for=waiting)
-            self._waiting.counts = Counts(last_fix=counts.last_fix, waiting_for=waiting)
-        self._samples.extendleft(reversed(self._imu.held()))
+            reason = "the solver's process is being replaced"
+            self._before = replace(counts, rebuilds=counts.rebuilds + 1, rivals=0, waiting_for=reason)
+            waiting = self._waiting
+            waiting.counts = Counts(last_fix=counts.last_fix, waiting_for=reason)
+            waiting.interrupt = waiting.interrupt or sent.interrupt
+            waiting.refused_tracks += sent.refused_tracks
+            if waiting.request is None:
+                waiting.request = sent.request
+            if waiting.request is None and waiting.interrupt is None and self.anchor is not None:
+                waiting.request = (self.anchor, counts.last_fix, "the last good state")
+        self._samples.clear()  # the buffer has them, too
+        self._samples.extend(self._imu.held())
         self._begin()
-        if self.anchor is not None:
-            self.request(self.anchor, counts.last_fix, "the last good state")
         ended = "" if code is None else f" (it ended with {code})"
-        return Result(rebuilt=f"the solver's process is replaced{ended}: {error!r}")
+        lost = [FixOutcome(m.stamp, m.kind, False, "lost with the solver's process") for m in sent.fixes]
+        lost, self._overflow = [*self._overflow, *lost], []
+        return Result(fixes=lost, rebuilt=f"the solver's process is replaced{ended}: {error!r}")
 
 
 def _added(before: Counts, now: Counts) -> Counts:
@@ -240,7 +267,8 @@ def _added(before: Counts, now: Counts) -> Counts:
 
 
 def main(descriptor: int) -> None:
-    """Answer until the other end is closed."""
+    """Answer until the other end is closed; a Ctrl-C is the owner's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe = Connection(descriptor)
     try:
         solver = _Solver(*pipe.recv())

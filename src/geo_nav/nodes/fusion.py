@@ -229,7 +229,9 @@ class FusionNode(GeoNavNode):
 
     def _update(self) -> None:
         if self._fusion is not None:
-            self._fusion.update()
+            rebuilt = self._fusion.update().rebuilt
+            if rebuilt:
+                self.warn_sometimes(f"the graph was built anew: {rebuilt}", key="rebuilt")
 
     def _publish_state(self, state: NavState) -> None:
         self._odometry_publisher.publish(conversion.fill_odometry(self._odometry, state))
