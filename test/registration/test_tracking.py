@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from geo_nav.geodesy import Pose
 from geo_nav.geodesy.pose import error_vector
 from geo_nav.registration import AbsolutePose, RegistrationError, Status, TiePoints
 from geo_nav.registration.linearization import moved, project
+from geo_nav.registration.masks import VehicleMask
 from geo_nav.registration.tracking import TrackedFrame, TrackStatus
 from geo_nav.registration.tracking_config import TrackingConfig
 from geo_nav.registration.tracking_follower import CameraFrame, Follower
@@ -90,6 +92,23 @@ def test_rays_meet_the_model_where_the_renderer_says(renderer: Renderer, view: R
     assert on_model.all()
     u, v = WINDOWS.astype(int).T
     np.testing.assert_allclose(depths, exact[v, u], atol=0.1)
+
+
+def test_nothing_is_followed_on_the_vehicle_itself(
+    frames: list[np.ndarray], view: RenderedView, tmp_path: Path
+) -> None:
+    leg = np.full((camera().height, camera().width), 255, np.uint8)
+    leg[:, : camera().width // 3] = 0
+    cv2.imwrite(str(tmp_path / "leg.png"), leg)
+    for vehicle, on_leg in ((None, True), (VehicleMask(tmp_path / "leg.png"), False)):
+        follower = Follower(TrackingConfig(), vehicle)
+        follower.see(frame(frames[0], 0))
+        follower.registered(frame(frames[0], 0), registration(view), view)
+        follower.see(frame(frames[1], 1))
+        tracked = follower.follow()
+        assert tracked is not None
+        assert tracked.tie_points is not None
+        assert bool((tracked.tie_points.pixels[:, 0] < camera().width // 3 - 1).any()) is on_leg
 
 
 def test_pixels_and_poses_follow_the_flight(frames: list[np.ndarray], view: RenderedView) -> None:

@@ -25,6 +25,7 @@ from geo_nav.nodes.frame_tracking import Frame, FrameTracking
 from geo_nav.nodes.priors import Priors
 from geo_nav.nodes.transforms import StaticTransforms
 from geo_nav.registration import AbsolutePose, FrameMasks, MaskConfig, Registrar, RegistrationConfig, Status
+from geo_nav.registration.masks import vehicle_mask
 from geo_nav.registration.sharpness import texel_size
 from geo_nav.registration.tracking import TrackedFrame
 from geo_nav.registration.tracking_config import TrackingConfig
@@ -72,7 +73,8 @@ class CameraRegistration(GeoNavNode):
         self._matcher = self.string_parameter("matcher", "xfeat_orientation", "name of the matcher")
         transport = self.string_parameter("image_transport", "raw", "raw (sensor_msgs/Image) or compressed")
         self._config = self.read_config(RegistrationConfig, "registration")
-        self._masks = FrameMasks(self.read_config(MaskConfig, "masks"))
+        self._mask_config = self.read_config(MaskConfig, "masks")
+        self._masks = FrameMasks(self._mask_config)
         self._matching = self.read_config(MatchingConfig, "matching")
         self._rendering = self.read_config(RenderingConfig, "rendering")
         self._tracking_config = self.read_config(TrackingConfig, "tracking")
@@ -105,7 +107,12 @@ class CameraRegistration(GeoNavNode):
         if problem:
             raise GeoNavError(str(problem[0])) from problem[0]
         tracking = FrameTracking(
-            self._tracking_config, self._as_seen, self._publish_tracked, self.get_logger().info, self.guarded
+            self._tracking_config,
+            vehicle_mask(self._mask_config),  # of its own: the threads keep masks of different sizes
+            self._as_seen,
+            self._publish_tracked,
+            self.get_logger().info,
+            self.guarded,
         )
         tracking.start()
         self._tracking = tracking

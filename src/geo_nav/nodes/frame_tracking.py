@@ -15,6 +15,7 @@ from builtin_interfaces.msg import Time
 
 from geo_nav import GeoNavError
 from geo_nav.registration import AbsolutePose
+from geo_nav.registration.masks import VehicleMask
 from geo_nav.registration.tracking import TrackedFrame, TrackStatus
 from geo_nav.registration.tracking_config import TrackingConfig
 from geo_nav.registration.tracking_follower import CameraFrame, Follower
@@ -86,6 +87,7 @@ class FrameTracking:
 
     Args:
         config: parameters.
+        vehicle: mask of the vehicle's own parts, if there is one.
         as_seen: makes a frame ready for tracking, with its predicted pose; called on the tracking thread.
         publish: takes (tracked frame, its stamp, the registered frame's stamp, frame_id).
         report: takes a line of statistics now and then.
@@ -95,6 +97,7 @@ class FrameTracking:
     def __init__(
         self,
         config: TrackingConfig,
+        vehicle: VehicleMask | None,
         as_seen: Callable[[Frame], CameraFrame],
         publish: Callable[[TrackedFrame, Time, Time, str], None],
         report: Callable[[str], None],
@@ -103,7 +106,7 @@ class FrameTracking:
         self._as_seen = as_seen
         self._publish = publish
         self._report = report
-        self._follower = Follower(config)
+        self._follower = Follower(config, vehicle)
         self._wake = threading.Condition()
         self._frames: deque[Frame] = deque()
         self._registered: Registered | None = None

@@ -40,6 +40,41 @@ class MaskConfig(BaseModel):
     )
 
 
+class VehicleMask:
+    """Where a camera does not see the vehicle's own parts. For one thread: it keeps the last mask that it made.
+
+    Args:
+        path: see :func:`read_vehicle_mask`.
+
+    Raises:
+        RegistrationError: the picture cannot be read or is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._picture = read_vehicle_mask(path.expanduser())
+        self._undistorted: tuple[Undistorter, Mask] | None = None
+
+    def __call__(self, undistorter: Undistorter) -> Mask:
+        """(h, w) of the undistorted frame, True where usable.
+
+        Raises:
+            RegistrationError: the picture has another size than the camera's frames.
+        """
+        if self._undistorted is not None and self._undistorted[0] is undistorter:
+            return self._undistorted[1]
+        height, width = self._picture.shape
+        camera = undistorter.camera
+        if (width, height) != (camera.width, camera.height):
+            raise RegistrationError(
+                f"the vehicle mask {self._path} is {width}x{height}, the camera's picture "
+                f"{camera.width}x{camera.height}: they must be equal"
+            )
+        mask = undistorter(self._picture) >= _WHOLE
+        self._undistorted = (undistorter, mask)
+        return mask
+
+
 class FrameMasks:
     """The masks of one camera's frames, as configured.
 
@@ -52,10 +87,9 @@ class FrameMasks:
 
     def __init__(self, config: MaskConfig) -> None:
         self._config = config
-        self._vehicle = read_vehicle_mask(Path(config.vehicle).expanduser()) if config.vehicle else None
+        self._vehicle = vehicle_mask(config)
         names = [name.strip() for name in config.semantic.split(",") if name.strip()]
         self._semantic = [(name, create_mask(name)) for name in names]
-        self._undistorted: tuple[Undistorter, Mask] | None = None
 
     def usable(
         self, image: Image, undistorter: Undistorter, renderer: Renderer, prior: Pose, prior_covariance: Array
@@ -79,7 +113,7 @@ class FrameMasks:
         config = self._config
         parts: dict[str, Mask] = {}
         if self._vehicle is not None:
-            parts["vehicle"] = self._vehicle_mask(self._vehicle, undistorter)
+            parts["vehicle"] = self._vehicle(undistorter)
         if config.sky:
             parts["sky"] = ~sky_mask(renderer, undistorter.pinhole, prior, prior_covariance, config.sky_sigmas)
         for name, mask in self._semantic:
@@ -96,19 +130,10 @@ class FrameMasks:
             )
         return usable
 
-    def _vehicle_mask(self, vehicle: Image, undistorter: Undistorter) -> Mask:
-        if self._undistorted is not None and self._undistorted[0] is undistorter:
-            return self._undistorted[1]
-        height, width = vehicle.shape
-        camera = undistorter.camera
-        if (width, height) != (camera.width, camera.height):
-            raise RegistrationError(
-                f"the vehicle mask {self._config.vehicle} is {width}x{height}, the camera's picture "
-                f"{camera.width}x{camera.height}: they must be equal"
-            )
-        mask = undistorter(vehicle) >= _WHOLE
-        self._undistorted = (undistorter, mask)
-        return mask
+
+def vehicle_mask(config: MaskConfig) -> VehicleMask | None:
+    """Of the vehicle, as configured; None without one."""
+    return VehicleMask(Path(config.vehicle)) if config.vehicle else None
 
 
 def read_vehicle_mask(path: Path) -> Image:

@@ -51,7 +51,7 @@ class GreyFrame:
 
     Attributes:
         image: (H, W) uint8.
-        valid: (H, W) False where the image has no source pixel.
+        valid: (H, W) False where the image has no source pixel, or shows the vehicle itself.
         camera: its pinhole.
         stamp: of the exposure, seconds.
         predicted: ``T_map_camera`` as predicted, None where nobody knows. Only its motion from frame to frame is used.

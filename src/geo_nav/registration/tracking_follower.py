@@ -13,6 +13,7 @@ import numpy.typing as npt
 from geo_nav.geodesy import Pose
 from geo_nav.registration.errors import RegistrationError
 from geo_nav.registration.frames import FrameReader
+from geo_nav.registration.masks import VehicleMask
 from geo_nav.registration.tracking import GreyFrame, TiePointTracker, TrackedFrame, TrackStatus
 from geo_nav.registration.tracking_config import TrackingConfig
 from geo_nav.registration.types import AbsolutePose
@@ -44,10 +45,12 @@ class Follower:
 
     Args:
         config: parameters.
+        vehicle: what of the frames is the vehicle itself; None for nothing. Nothing is followed there.
     """
 
-    def __init__(self, config: TrackingConfig) -> None:
+    def __init__(self, config: TrackingConfig, vehicle: VehicleMask | None = None) -> None:
         self._config = config
+        self._vehicle = vehicle
         self._reader = FrameReader()
         self._tracker = TiePointTracker(config)
         self._frames: deque[GreyFrame] = deque(maxlen=_FRAMES_KEPT)
@@ -69,6 +72,7 @@ class Follower:
 
         Raises:
             RenderingError: the image is not of the camera's size.
+            RegistrationError: the vehicle's mask is not.
         """
         newest = self._frames[-1] if self._frames else None
         set_back = newest is not None and frame.stamp < newest.stamp - self._config.memory
@@ -89,7 +93,8 @@ class Follower:
         image = frame.image
         grey = image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
         undistorter = self._reader.undistorter(frame.camera, min(frame.camera.width, self._config.width))
-        return GreyFrame(undistorter(grey), undistorter.valid, undistorter.pinhole, frame.stamp, frame.predicted)
+        valid = undistorter.valid if self._vehicle is None else undistorter.valid & self._vehicle(undistorter)
+        return GreyFrame(undistorter(grey), valid, undistorter.pinhole, frame.stamp, frame.predicted)
 
     def registered(self, frame: CameraFrame, found: AbsolutePose, view: RenderedView | None) -> None:
         """Follow this registration from now on.
