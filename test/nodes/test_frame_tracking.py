@@ -72,7 +72,7 @@ def tracking() -> Iterator[tuple[FrameTracking, Published, list[str]]]:
 
         return call
 
-    made = FrameTracking(TrackingConfig(), as_seen, lambda *a: published.append(a), problems.append, guard)
+    made = FrameTracking(TrackingConfig(), None, as_seen, lambda *a: published.append(a), problems.append, guard)
     made.start()
     yield made, published, problems
     made.stop()
@@ -124,7 +124,7 @@ def test_nobody_waits_for_tracking_and_it_stops_at_once(frames: list[Frame]) -> 
         time.sleep(0.2)
         return as_seen(frame)
 
-    thread = FrameTracking(TrackingConfig(), slow, lambda *a: None, lambda text: None, lambda step, what: step)
+    thread = FrameTracking(TrackingConfig(), None, slow, lambda *a: None, lambda text: None, lambda step, what: step)
     thread.start()
     begin = time.monotonic()
     for frame in frames:
