@@ -17,6 +17,7 @@ from geo_nav.fusion import Fusion, FusionConfig, ImuSample
 from geo_nav.geodesy import LocalFrame, Pose
 from geo_nav.nodes import conversion
 from geo_nav.nodes.fusion import FusionNode
+from geo_nav.nodes.status_messages import diagnostics_message, fill_status
 from geo_nav_msgs.msg import Consistency as ConsistencyMessage
 from geo_nav_msgs.msg import NavigationStatus
 
@@ -92,7 +93,7 @@ def test_messages_reach_the_graph_and_the_diagnostics(node: FusionNode) -> None:
     with pytest.raises(GeoNavError, match="odom_wheels"):
         node._on_wheel_odometry(Odometry(child_frame_id="odom_wheels"))
 
-    said = {s.name: s for s in conversion.diagnostics_message(node._fusion.status(), "fusion").status}
+    said = {s.name: s for s in diagnostics_message(node._fusion.status(), "fusion").status}
     assert {v.key: v.value for v in said["fusion: barometer"].values}["refused"] == "1"
     assert said["fusion: wheels"].level == DiagnosticStatus.OK
     assert said["fusion: wheel scale"].message == "not observable so far"
@@ -103,7 +104,7 @@ def test_messages_reach_the_graph_and_the_diagnostics(node: FusionNode) -> None:
 def test_status_message_has_levels_and_consistency(node: FusionNode) -> None:
     before = node._fusion
     node._fusion = Fusion(node._config, FRAME, Pose.identity())
-    empty = conversion.fill_status(NavigationStatus(), node._fusion.status())
+    empty = fill_status(NavigationStatus(), node._fusion.status())
     assert math.isnan(empty.horizontal_level_95)
     assert (empty.state, list(empty.consistency)) == (NavigationStatus.INITIALIZING, [])
     node._fusion = before
@@ -111,7 +112,7 @@ def test_status_message_has_levels_and_consistency(node: FusionNode) -> None:
         before.add_heading(10.1 + 0.1 * k, 0.0 if k < 5 else 2.0, 0.02)
         before.update()
     status = before.status()
-    message = conversion.fill_status(NavigationStatus(), status)
+    message = fill_status(NavigationStatus(), status)
     assert message.state == NavigationStatus.TRACKING
     assert message.fixes_used == status.fixes_used
     assert message.horizontal_level_95 == pytest.approx(status.levels.horizontal_95)
@@ -123,5 +124,5 @@ def test_status_message_has_levels_and_consistency(node: FusionNode) -> None:
     assert (heading.kind, heading.verdict) == ("heading", ConsistencyMessage.CONTRADICTED)
     assert heading.reason == status.consistency["heading"].reason
     assert heading.refused_share == pytest.approx(status.consistency["heading"].refused_share)
-    said = {s.name: s for s in conversion.diagnostics_message(status, "fusion").status}
+    said = {s.name: s for s in diagnostics_message(status, "fusion").status}
     assert said["fusion: consistency of heading"].level == DiagnosticStatus.WARN

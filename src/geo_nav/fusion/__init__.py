@@ -3,10 +3,10 @@
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.consistency import Consistency, Verdict
 from geo_nav.fusion.errors import FusionError
-from geo_nav.fusion.fusion import Fusion, UpdateInfo
+from geo_nav.fusion.fusion import Fusion
 from geo_nav.fusion.intake import FixOutcome
 from geo_nav.fusion.protection import ProtectionLevels
-from geo_nav.fusion.status import Calibration, StatusReport
+from geo_nav.fusion.status import Calibration, StatusReport, UpdateInfo
 from geo_nav.fusion.tally import KindCount
 from geo_nav.fusion.types import ImuSample, NavigationState, NavState
 

@@ -279,7 +279,7 @@ class Estimator:
             if used or motions or idle:
                 self._solve(window, used, idle, motions, verdicts.reweighed)
                 result.solved = True
-                self._fade(window, used, verdicts.excess)
+                self._fade(window, used, verdicts.excess, result)
             self._count(tracks_used=self._counts.tracks_used + len(motions))
         except Exception as error:  # whatever GTSAM raises: the window starts anew, the run goes on
             used = self._rebuild(used, error, result)
@@ -319,7 +319,7 @@ class Estimator:
             raise FusionError("the solution is not finite")
         self.anchor = anchor
 
-    def _fade(self, window: GraphWindow, used: list[Measurement], excess: float) -> None:
+    def _fade(self, window: GraphWindow, used: list[Measurement], excess: float, result: Result) -> None:
         """Go on from the newest fix with a wider covariance where the fixes say that it was too narrow.
 
         It waits for a fix that is the newest of all: what lies behind that one would be lost.
@@ -332,8 +332,9 @@ class Estimator:
             belief = widened(window.predict(newest), self._excess, self._config)
             self._window = GraphWindow(self._config, self._imu, self._model, belief)
             self.anchor = self._window.newest()
-        except Exception:  # GTSAM raises several kinds; the window is good as it was
+        except Exception as error:  # GTSAM raises several kinds; the window is good as it was
             self._window = window
+            result.rebuilt = f"the covariance could not be widened: {error!r}"
         self._excess = 1.0
 
     def _rebuild(self, fixes: list[Measurement], error: Exception, result: Result) -> list[Measurement]:

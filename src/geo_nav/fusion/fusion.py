@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from statistics import median
 from threading import Lock, RLock
 from typing import Any
@@ -21,7 +20,7 @@ from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.estimator import Estimator, Result
 from geo_nav.fusion.imu_buffer import ImuBuffer, ImuVerdict
 from geo_nav.fusion.imu_model import ImuModel
-from geo_nav.fusion.intake import FixOutcome, Intake
+from geo_nav.fusion.intake import Intake
 from geo_nav.fusion.measurements import (
     Attitude,
     GpsFix,
@@ -35,7 +34,7 @@ from geo_nav.fusion.protection import ProtectionLevels, protection_levels
 from geo_nav.fusion.relative import relative_pose
 from geo_nav.fusion.sensors.inputs import SensorInputs
 from geo_nav.fusion.solver_process import SolverProcess
-from geo_nav.fusion.status import StatusReport, calibrations, classify
+from geo_nav.fusion.status import StatusReport, UpdateInfo, calibrations, classify
 from geo_nav.fusion.tally import Tally
 from geo_nav.fusion.types import ImuSample, NavigationState, NavState
 from geo_nav.geodesy import LocalFrame, Pose, covariance_gtsam_from_ros
@@ -43,25 +42,6 @@ from geo_nav.geodesy import LocalFrame, Pose, covariance_gtsam_from_ros
 Array = npt.NDArray[np.float64]
 
 _NO_LEVER_ARM = (0.0, 0.0, 0.0)
-
-
-@dataclass(frozen=True)
-class UpdateInfo:
-    """What one :meth:`Fusion.update` did.
-
-    Attributes:
-        milliseconds: duration.
-        solved: whether the graph changed.
-        fixes: every fix that was decided on.
-        rebuilt: the exception that made the window start anew; empty otherwise.
-        started: how a state was found or given up in this update; empty otherwise.
-    """
-
-    milliseconds: float = 0.0
-    solved: bool = False
-    fixes: list[FixOutcome] = field(default_factory=list)
-    rebuilt: str = ""
-    started: str = ""
 
 
 class Fusion(SensorInputs):

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from geo_nav.fusion.belief import Belief
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.consistency import Consistency
+from geo_nav.fusion.intake import FixOutcome
 from geo_nav.fusion.protection import ProtectionLevels
 from geo_nav.fusion.tally import KindCount
 from geo_nav.fusion.types import NavigationState
+
+
+@dataclass(frozen=True)
+class UpdateInfo:
+    """What one :meth:`Fusion.update` did.
+
+    Attributes:
+        milliseconds: duration.
+        solved: whether the graph changed.
+        fixes: every fix that was decided on.
+        rebuilt: the exception that made the window start anew; empty otherwise.
+        started: how a state was found or given up in this update; empty otherwise.
+    """
+
+    milliseconds: float = 0.0
+    solved: bool = False
+    fixes: list[FixOutcome] = field(default_factory=list)
+    rebuilt: str = ""
+    started: str = ""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from geo_nav.fusion.solver_process import SWITCH_INTERVAL
 from geo_nav.geodesy import LocalFrame, Pose
 from geo_nav.nodes import conversion
 from geo_nav.nodes.base import GeoNavNode, latched, reliable, run, sensor
+from geo_nav.nodes.status_messages import diagnostics_message, fill_status
 from geo_nav.nodes.transforms import StaticTransforms
 from geo_nav_msgs.msg import AbsolutePose, NavigationStatus, SiteInfo, TiePoints
 
@@ -262,8 +263,8 @@ class FusionNode(GeoNavNode):
             message.reason = "waiting for the site and the camera's mounting"
         else:
             status = self._fusion.status()
-            self._diagnostics_publisher.publish(conversion.diagnostics_message(status, self.get_name()))
-            conversion.fill_status(message, status)
+            self._diagnostics_publisher.publish(diagnostics_message(status, self.get_name()))
+            fill_status(message, status)
             if status.imu_samples_refused > self._refused_imu:
                 self._refused_imu = status.imu_samples_refused
                 self.warn_sometimes(
