@@ -39,6 +39,9 @@ from geo_nav.geodesy import Pose  # noqa: E402
 
 Array = npt.NDArray[np.float64]
 
+LARGEST_FAULT = 32.0
+"""Offset that no gate takes: where the search for its edge begins, m."""
+
 LEVELS = ("horizontal_95", "horizontal_999", "vertical_95", "vertical_999")
 
 
@@ -134,8 +137,8 @@ def worst_fault(seeds: int) -> None:
             for seed in range(40, 40 + seeds):
                 world = World(seed=seed, duration=14.0, rate=50.0, fix_rate=rate)
                 undisturbed, _, level = _disturbed(world, loss, 0.0)
-                low, high, shift = 0.0, 4.0, 0.0
-                for _ in range(5):
+                low, high, shift = 0.0, LARGEST_FAULT, 0.0
+                for _ in range(7):
                     middle = 0.5 * (low + high)
                     moved, taken, _ = _disturbed(world, loss, middle)
                     low, high = (middle, high) if taken else (low, middle)

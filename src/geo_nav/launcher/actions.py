@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from geo_nav.launcher.errors import LaunchError
 from geo_nav.launcher.substitutions import LaunchContext, text
 
 
-class Action:
+class Action(ABC):
     """Something that a launch file does, where its condition holds."""
 
     def __init__(self, *, condition: Any = None) -> None:
@@ -26,9 +27,9 @@ class Action:
         if self.condition is None or self.condition.evaluate(context):
             self.execute(context)
 
+    @abstractmethod
     def execute(self, context: LaunchContext) -> None:
         """Carries the action out."""
-        raise NotImplementedError
 
     def children(self, context: LaunchContext) -> Iterable[Any]:
         """The entities inside, for those who look for arguments without carrying anything out."""

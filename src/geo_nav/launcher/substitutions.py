@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,16 +61,16 @@ class LaunchContext:
         return substitution.perform(self)
 
 
-class Substitution:
+class Substitution(ABC):
     """Text that is known only when the launch file is carried out."""
 
+    @abstractmethod
     def perform(self, context: LaunchContext) -> str:
         """The text.
 
         Raises:
             LaunchError: it cannot be found.
         """
-        raise NotImplementedError
 
 
 def text(context: LaunchContext, value: Any) -> str:
