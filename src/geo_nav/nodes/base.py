@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import functools
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, TypeVar
 
 import rclpy
 from pydantic import BaseModel, ValidationError
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 
 from geo_nav import GeoNavError
 
@@ -185,24 +189,48 @@ def make_executor(context: Any = None) -> Any:
     return EventsExecutor(context=context)
 
 
+class _Signals:
+    """SIGINT and SIGTERM ask the node to end: between two messages, not in the midst of one.
+
+    Python's own handler raises an exception wherever the program is. In the conversion of a message rclpy makes another
+    error of it, and the node dies of being asked to end.
+
+    Attributes:
+        interrupts: a signal raises KeyboardInterrupt: while the node is brought up, which may take long.
+    """
+
+    def __init__(self) -> None:
+        self.interrupts = False
+        self._asked = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._asked.set()
+        if self.interrupts:
+            self.interrupts = False
+            raise KeyboardInterrupt
+
+    @property
+    def asked(self) -> bool:
+        """Whether the node was asked to end."""
+        return self._asked.is_set()
+
+
 def run(node_type: Callable[[], GeoNavNode]) -> None:
     """``main`` of every node: brings it up, serves it until a signal or its own end, takes it down in order."""
-    rclpy.init()
+    signals = _Signals()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = node_type()
     executor = make_executor()
     executor.add_node(node)
     status = 0
     try:
         if node.autostart:
-            for trigger in (node.trigger_configure, node.trigger_activate):
-                if trigger() != TransitionCallbackReturn.SUCCESS:
-                    status = EXIT_CONFIGURATION
-                    break
-        while rclpy.ok() and not node.finished and status == 0:
+            status = _bring_up(node, signals)
+        while not (signals.asked or node.finished or status):
             # spin() and an untimed spin_once() of the events executor never dispatch in the kilted wheels.
             executor.spin_once(timeout_sec=0.1)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     finally:
         node.active = False
         node.deactivate()
@@ -210,3 +238,19 @@ def run(node_type: Callable[[], GeoNavNode]) -> None:
         node.destroy_node()
         rclpy.try_shutdown()
     sys.exit(status)
+
+
+def _bring_up(node: GeoNavNode, signals: _Signals) -> int:
+    """Configures and activates; the exit status, 0 where the node can go on or was asked to end meanwhile."""
+    try:
+        signals.interrupts = not signals.asked
+        for trigger in (node.trigger_configure, node.trigger_activate):
+            if signals.asked:
+                break
+            if trigger() != TransitionCallbackReturn.SUCCESS:
+                return 0 if signals.asked else EXIT_CONFIGURATION
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signals.interrupts = False
+    return 0
