@@ -21,6 +21,7 @@ from geo_nav.nodes.fusion_messages import STATUS_PERIOD, FusionMessages
 from geo_nav.nodes.odometry_history import OdometryHistory
 from geo_nav.nodes.serialization import deserialized
 from geo_nav.nodes.site_messages import site_info
+from geo_nav.rendering import Camera
 from geo_nav.replay.agenda import Agenda
 from geo_nav.replay.camera import CameraContext, Registering, TrackingFrames
 from geo_nav.replay.gps import GpsPlan, GpsSwitch, GpsUse
@@ -30,7 +31,6 @@ from geo_nav.replay.profile import Profile
 from geo_nav.replay.run_bag import RunBag
 from geo_nav.replay.start import GivenStart
 from geo_nav.replay.warning_log import WarningLog
-from geo_nav.rendering import Camera
 from geo_nav.site import SiteModel
 from geo_nav_msgs.msg import AbsolutePose, TiePoints
 

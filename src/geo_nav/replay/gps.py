@@ -87,9 +87,7 @@ class GpsSwitch:
     def lets_through(self, received: int) -> bool:
         """Whether a fix of this receive time (ns) is for the navigation; it is counted."""
         through = (
-            self._use is GpsUse.ALWAYS
-            or self.waits_for_start
-            or (self._use is GpsUse.UNTIL and received < self._end)
+            self._use is GpsUse.ALWAYS or self.waits_for_start or (self._use is GpsUse.UNTIL and received < self._end)
         )
         self.used += through
         self.withheld += not through

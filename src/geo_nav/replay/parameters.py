@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -17,6 +17,8 @@ from geo_nav.fusion import FusionConfig
 from geo_nav.nodes.settings import CameraNodeConfig, FusionNodeConfig
 from geo_nav.replay.config import ReplayConfig
 from geo_nav.replay.errors import ReplayError
+
+Config = TypeVar("Config", bound=BaseModel)
 
 _NAMESPACE = "/geo_nav/"
 _NODES: dict[str, tuple[type[BaseModel], ...]] = {
@@ -39,14 +41,12 @@ class Parameters:
         fusion_node: of the node around it.
         camera: of the node `camera_registration`.
         replay: of the replay itself.
-        unused: sections and names of the file that are of no node that is replayed.
     """
 
     fusion: FusionConfig
     fusion_node: FusionNodeConfig
     camera: CameraNodeConfig
     replay: ReplayConfig
-    unused: tuple[str, ...] = ()
 
 
 def default_parameter_file() -> Path:
@@ -73,25 +73,21 @@ def read_parameters(path: Path) -> Parameters:
     if not isinstance(content, dict):
         raise ReplayError(f"{path} is no parameter file: it has no sections such as /**/fusion with ros__parameters")
     given: dict[str, dict[str, Any]] = {node: {} for node in _NODES}
-    unused: list[str] = []
     for section, parameters in _sections(path, content):
         nodes = [node for node in _NODES if _matches(section, _NAMESPACE + node)]
         if not nodes:
-            unused.append(section)
+            _require_foreign(path, section)
         for name, value in parameters.items():
             knowing = [node for node in nodes if name in _known(node)]
             for node in knowing:
                 given[node][name] = value
             if nodes and not knowing and name not in _SHARED:
-                _require_other(path, section, name, nodes)
-                unused.append(f"{section}: {name}")
-    fusion = {node: _split(given[node], _NODES[node]) for node in _NODES}
+                _require_known(path, section, name, nodes)
     return Parameters(
-        _made(path, "fusion", FusionConfig, fusion["fusion"][0]),
-        _made(path, "fusion", FusionNodeConfig, fusion["fusion"][1]),
-        _made(path, "camera_registration", CameraNodeConfig, fusion["camera_registration"][0]),
-        _made(path, "replay", ReplayConfig, fusion["replay"][0]),
-        tuple(unused),
+        _made(path, "fusion", FusionConfig, given["fusion"]),
+        _made(path, "fusion", FusionNodeConfig, given["fusion"]),
+        _made(path, "camera_registration", CameraNodeConfig, given["camera_registration"]),
+        _made(path, "replay", ReplayConfig, given["replay"]),
     )
 
 
@@ -139,33 +135,33 @@ def _known(node: str) -> set[str]:
     return {name for kind in _NODES[node] for name in _names(kind)}
 
 
-def _require_other(path: Path, section: str, name: str, nodes: list[str]) -> None:
-    """Refuses an unknown name, unless it may well be meant for another node that the section names, too."""
+def _require_foreign(path: Path, section: str) -> None:
+    """Refuses the section of a node that is none of ours, but is called nearly like one."""
+    near = difflib.get_close_matches(section.rpartition("/")[2], _NODES, n=1, cutoff=0.8)
+    if near:
+        raise ReplayError(f"{path}: {section} matches no node: is /**/{near[0]} meant?")
+
+
+def _require_known(path: Path, section: str, name: str, nodes: list[str]) -> None:
+    """Refuses a name that no node knows, unless it may well be of another node that the section matches, too."""
     near = difflib.get_close_matches(name, sorted({n for node in nodes for n in _known(node)}), n=1)
     if near or len(nodes) < len(_NODES):
         meant = f": is {near[0]} meant?" if near else ""
         raise ReplayError(f"{path}: {section} has a parameter {name}, which {' and '.join(nodes)} do not know{meant}")
 
 
-def _split(flat: dict[str, Any], kinds: tuple[type[BaseModel], ...]) -> list[dict[str, Any]]:
-    """The values of each configuration, nested as its fields are."""
-    out: list[dict[str, Any]] = []
-    for kind in kinds:
-        nested: dict[str, Any] = {}
-        for name in _names(kind):
-            if name in flat:
-                *groups, last = name.split(".")
-                place = nested
-                for group in groups:
-                    place = place.setdefault(group, {})
-                place[last] = flat[name]
-        out.append(nested)
-    return out
-
-
-def _made[Config: BaseModel](path: Path, node: str, kind: type[Config], values: dict[str, Any]) -> Config:
+def _made(path: Path, node: str, kind: type[Config], flat: dict[str, Any]) -> Config:
+    """A configuration of those of the parameters that are its own."""
+    nested: dict[str, Any] = {}
+    for name in _names(kind):
+        if name in flat:
+            *groups, last = name.split(".")
+            place = nested
+            for group in groups:
+                place = place.setdefault(group, {})
+            place[last] = flat[name]
     try:
-        return kind(**values)
+        return kind(**nested)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']})" for e in error.errors())
         raise ReplayError(f"{path}: parameters of {node} that cannot be used: {problems}") from error
