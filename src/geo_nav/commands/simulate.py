@@ -35,6 +35,35 @@ def world(
     typer.echo(f"world that is flown over: {out / 'flown' / 'site.yaml'}")
 
 
+@app.command("bag")
+def bag(
+    out: Annotated[Path, typer.Argument(help="folder of the bag; it may not exist yet")],
+    duration: Annotated[float, typer.Option(min=5.0, max=3600.0, help="of the flight, s")] = 60.0,
+    gps_cut: Annotated[float, typer.Option(min=0.0, help="when GPS is lost for good, s into the flight")] = 10.0,
+    camera_rate: Annotated[float, typer.Option(min=0.2, max=30.0, help="frames, Hz")] = 5.0,
+    compressed: Annotated[bool, typer.Option("--compressed", help="images as JPEG")] = False,
+    seed: Seed = 7,
+    size: Size = 2000.0,
+    worlds: Annotated[Path, typer.Option(help="where generated worlds are kept")] = Path("build/worlds"),
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress bar")] = False,
+) -> None:
+    """A flight as it would have been recorded: IMU, GPS, images and truth, for `geo-nav evaluate`."""
+    from geo_nav.commands.progress import progress_bar
+    from geo_nav.evaluation.simulated_bag import write_simulated_bag
+    from geo_nav.simulation import Simulation, SimulationConfig, ensure_world
+
+    config = SimulationConfig(
+        seed=seed, world_size=size, world_dir=str(worlds), duration=duration, gps_outage_start=gps_cut,
+        camera_rate=camera_rate,
+    )  # fmt: skip
+    ensure_world(config, quiet)
+    simulation = Simulation(config)
+    with progress_bar(quiet) as bar:
+        task = bar.add_task("frames", total=simulation.frame_count)
+        write_simulated_bag(simulation, out, compressed, lambda count: bar.update(task, completed=count))
+    typer.echo(f"{out}\nreplay: geo-nav evaluate {out} --site {simulation.site_yaml}")
+
+
 @app.command("preview")
 def preview(
     out: Annotated[Path, typer.Argument(help="folder for the pictures")],

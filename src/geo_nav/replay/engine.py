@@ -93,7 +93,7 @@ class Outcome:
 
     Attributes:
         begun: stamp of the first TRACKING, s; None where fusion has never started.
-        gps_cut: stamp of the last GPS fix where GPS was used for a time, else as ``begun``: what is scored begins there.
+        gps_cut: stamp of the last GPS fix where GPS was used for a time, else ``begun``: what is scored begins there.
         gps_used: GPS fixes given to fusion.
         gps_withheld: GPS fixes kept from it.
         reason: of the last status.
