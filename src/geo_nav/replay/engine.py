@@ -99,7 +99,7 @@ class Outcome:
         reason: of the last status.
         warnings: what went wrong meanwhile.
         interrupted: whether it was broken off.
-        profile: of the time spent.
+        resources: what it took, as `run.json` has it.
     """
 
     begun: float | None
@@ -109,7 +109,7 @@ class Outcome:
     reason: str
     warnings: list[str]
     interrupted: bool
-    profile: Profile
+    resources: dict[str, Any]
 
 
 class Replay:
@@ -187,7 +187,7 @@ class Replay:
         cut = None if self._begun is None else max(self._begun, self._gps_cut or self._begun)
         return Outcome(
             self._begun, cut, self._gps.used, self._gps.withheld, reason, self._log.lines(), interrupted,
-            self._profile,
+            self._profile.resources(),
         )  # fmt: skip
 
     def _close(self) -> None:

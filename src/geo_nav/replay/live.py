@@ -8,18 +8,19 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from geo_nav.commands.launch import launch_command
-from geo_nav.evaluation.bag import read_run
+from geo_nav.evaluation.bag_input import open_bag
+from geo_nav.evaluation.truth import stamp_of
 from geo_nav.fusion import NavigationState
-from geo_nav.replay.engine import Journey
+from geo_nav.replay.engine import OUTPUTS, Journey
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.gps import GpsUse
-from geo_nav.replay.parameters import Parameters
 
 _ARGUMENTS = ("imu", "gps", "camera_info", "pressure", "heading", "magnetic_field", "wheel_odometry")
 _PATIENCE = 120.0
@@ -59,7 +60,7 @@ def play(
         "config": str(parameters.resolve()),
         "record": str((out / "bag").resolve()),
         "skip_topics": " ".join(sorted(topic for topic in journey.bag.topics if topic not in played)),
-        "gps": str(journey.gps.use) if journey.gps.use is not GpsUse.UNTIL else f"until:{journey.gps.seconds:g}",
+        "gps": str(journey.gps),
         **{f"{role}_topic": journey.topics[role] for role in _ARGUMENTS if role in journey.topics},
     }
     if "image" in journey.topics:
@@ -129,18 +130,32 @@ def _transport(journey: Journey) -> str:
     return "compressed"
 
 
-def begin_and_cut(out: Path, parameters: Parameters, use: GpsUse) -> tuple[float | None, float | None]:
-    """Stamp of the first TRACKING of a recorded run, and from which on it is scored; see :class:`Outcome`.
+@dataclass(frozen=True)
+class PlayedGps:
+    """What a recorded run says of its start and of its GPS; the names are those of :class:`Outcome`."""
+
+    begun: float | None
+    gps_cut: float | None
+    gps_used: int
+    gps_withheld: int
+    reason: str
+
+
+def played_gps(out: Path, journey: Journey) -> PlayedGps:
+    """Start and GPS of a run that the nodes made.
 
     Args:
-        out: folder of the run.
-        parameters: of the nodes.
-        use: of GPS.
+        out: folder of the run, with `run.json`.
+        journey: that was played.
     """
-    recording = read_run(out)
-    tracking = recording.status.stamps[recording.status.states == NavigationState.TRACKING]
-    if not len(tracking):
-        return None, None
-    begun = float(tracking[0])
-    gps = recording.gps[:, 0]
-    return begun, max(begun, float(gps[-1])) if use is GpsUse.UNTIL and len(gps) else begun
+    with open_bag(out / "bag") as bag:
+        topic = journey.topics.get("gps", "")
+        gps = [stamp_of(message) for _, _, message in bag.decoded([topic])]
+        status = [message for _, _, message in bag.decoded([OUTPUTS["status"]])]
+    withheld = (journey.bag.topics[topic].count if topic else 0) - len(gps)
+    reason = str(status[-1].reason) if status else "the nodes have published no status"
+    begun = next((stamp_of(m) for m in status if m.state == NavigationState.TRACKING), None)
+    cut = begun
+    if begun is not None and gps and journey.gps.use is GpsUse.UNTIL:
+        cut = max(begun, gps[-1])
+    return PlayedGps(begun, cut, len(gps), withheld, reason)
