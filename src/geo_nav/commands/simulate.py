@@ -37,31 +37,34 @@ def world(
 
 @app.command("bag")
 def bag(
-    out: Annotated[Path, typer.Argument(help="folder of the bag; it may not exist yet")],
-    duration: Annotated[float, typer.Option(min=5.0, max=3600.0, help="of the flight, s")] = 60.0,
-    gps_cut: Annotated[float, typer.Option(min=0.0, help="when GPS is lost for good, s into the flight")] = 10.0,
-    camera_rate: Annotated[float, typer.Option(min=0.2, max=30.0, help="frames, Hz")] = 5.0,
-    compressed: Annotated[bool, typer.Option("--compressed", help="images as JPEG")] = False,
+    out: Annotated[Path, typer.Argument(help="folder for bag/ and run.json")],
+    duration: Annotated[float, typer.Option(min=5.0, max=3600.0, help="length of the flight, s")] = 180.0,
+    gps_cut: Annotated[float, typer.Option(min=0.0, help="GPS ends then, s; 0: it is there all along")] = 0.0,
+    images: Annotated[str, typer.Option(help="raw (sensor_msgs/Image), or jpeg or png (CompressedImage)")] = "jpeg",
     seed: Seed = 7,
     size: Size = 2000.0,
     worlds: Annotated[Path, typer.Option(help="where generated worlds are kept")] = Path("build/worlds"),
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress bar")] = False,
 ) -> None:
-    """A flight as it would have been recorded: IMU, GPS, images and truth, for `geo-nav evaluate`."""
-    from geo_nav.commands.progress import progress_bar
-    from geo_nav.evaluation.simulated_bag import write_simulated_bag
-    from geo_nav.simulation import Simulation, SimulationConfig, ensure_world
+    """Records a simulated flight as its drivers would have: IMU, GPS, camera and truth as an MCAP bag, without ROS."""
+    from rich.progress import Progress
 
+    from geo_nav.evaluation.messages import image_format
+    from geo_nav.evaluation.simulated_bag import write_simulated_bag
+    from geo_nav.simulation import Simulation, SimulationConfig, SimulationError, ensure_world
+
+    kind = image_format(images)
+    if (out / "bag").exists():
+        raise SimulationError(f"{out / 'bag'} exists: name another folder")
     config = SimulationConfig(
-        seed=seed, world_size=size, world_dir=str(worlds), duration=duration, gps_outage_start=gps_cut,
-        camera_rate=camera_rate,
-    )  # fmt: skip
+        seed=seed, world_size=size, world_dir=str(worlds), duration=duration, gps_outage_start=gps_cut or duration
+    )
     ensure_world(config, quiet)
     simulation = Simulation(config)
-    with progress_bar(quiet) as bar:
-        task = bar.add_task("frames", total=simulation.frame_count)
-        write_simulated_bag(simulation, out, compressed, lambda count: bar.update(task, completed=count))
-    typer.echo(f"{out}\nreplay: geo-nav evaluate {out} --site {simulation.site_yaml}")
+    with Progress(disable=quiet) as bar:
+        task = bar.add_task("filming", total=simulation.frame_count)
+        write_simulated_bag(simulation, out, kind, lambda count: bar.update(task, completed=count))
+    typer.echo(f"bag: {out / 'bag'}\nsite model: {simulation.site_yaml}")
 
 
 @app.command("preview")
