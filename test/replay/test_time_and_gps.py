@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from geo_nav.replay.agenda import Agenda
@@ -68,13 +70,18 @@ def test_pictures_are_few_and_of_every_refusal() -> None:
     assert not any(none.wanted(0, status) for status in ("accepted", "few_inliers"))
 
 
-def test_a_stage_does_not_count_the_stages_inside_it() -> None:
+def test_a_stage_does_not_count_the_stages_inside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([0.0, 10.0, 11.0, 15.0, 17.0, 20.0])
+    clock = SimpleNamespace(perf_counter=lambda: next(ticks), process_time=lambda: 0.0)
+    monkeypatch.setattr("geo_nav.replay.profile.time", clock)
     profile = Profile()
     with profile("outer"), profile("inner"):
-        sum(range(300_000))
-    assert profile.seconds["inner"] > 5 * profile.seconds["outer"]
+        pass
+    profile.add("of another thread", 1.0)
     resources = profile.resources()
-    assert list(resources["by_stage"]) == ["inner", "outer"]
+    assert resources["by_stage"] == {"inner": 4.0, "outer": 3.0, "of another thread": 1.0}
+    assert list(resources["by_stage"]) == ["inner", "outer", "of another thread"]  # the longest first
+    assert resources["wall_seconds"] == 20.0
     assert resources["peak_rss_mb"] > 10.0
 
 

@@ -136,7 +136,7 @@ def _known(node: str) -> set[str]:
 
 
 def _require_foreign(path: Path, section: str) -> None:
-    """Refuses the section of a node that is none of ours, but is called nearly like one, or like one in no namespace."""
+    """Refuses the section of a node that is called nearly like one of ours, or like one but without its namespace."""
     namespace, _, name = section.rpartition("/")
     near = difflib.get_close_matches(name, _NODES, n=1, cutoff=0.8)
     if near and not (namespace and name in _NODES):
