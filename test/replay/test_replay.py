@@ -16,35 +16,33 @@ from geo_nav.cli import app
 from geo_nav.evaluation import evaluate_run, summary
 from geo_nav.evaluation.bag_input import open_bag
 from geo_nav.evaluation.ros_types import typestore
-from geo_nav.evaluation.simulated_bag import write_simulated_bag
 from geo_nav.evaluation.truth import stamp_of
 from geo_nav.replay.ablations import replay_fixes
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.parameters import default_parameter_file, read_parameters
 from geo_nav.replay.run import ReplayOptions, prepare, replay_bag
-from geo_nav.simulation import Simulation, SimulationConfig
+from geo_nav.simulation import Simulation
 from geo_nav.site import load_site
+from replay_helpers import short_flight
 
-DURATION = 9.0
 LATENCY = 0.3
 MEASURED = {"milliseconds", "stage_milliseconds", "update_milliseconds"}
 """Fields that say how long something really took."""
 
 
 @pytest.fixture(scope="module")
-def simulation(tmp_path_factory: pytest.TempPathFactory) -> Simulation:
-    config = SimulationConfig(
-        seed=5, world_size=400.0, world_dir=str(tmp_path_factory.mktemp("worlds")), duration=DURATION,
-        gps_outage_start=DURATION, camera_rate=2.0, image_width=320, image_height=240, focal_length=280.0,
-    )  # fmt: skip
-    return Simulation(config)
+def flight(tmp_path_factory: pytest.TempPathFactory) -> tuple[Simulation, Path]:
+    return short_flight(tmp_path_factory.mktemp("flight"))
 
 
 @pytest.fixture(scope="module")
-def bag(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("flight")
-    write_simulated_bag(simulation, folder, "jpeg")
-    return folder / "bag"
+def simulation(flight: tuple[Simulation, Path]) -> Simulation:
+    return flight[0]
+
+
+@pytest.fixture(scope="module")
+def bag(flight: tuple[Simulation, Path]) -> Path:
+    return flight[1]
 
 
 @pytest.fixture(scope="module")
