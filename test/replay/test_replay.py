@@ -17,8 +17,10 @@ from geo_nav.evaluation import evaluate_run, summary
 from geo_nav.evaluation.bag_input import open_bag
 from geo_nav.evaluation.ros_types import typestore
 from geo_nav.evaluation.truth import stamp_of
+from geo_nav.geodesy import Pose, TransformTree
 from geo_nav.replay.ablations import replay_fixes
 from geo_nav.replay.errors import ReplayError
+from geo_nav.replay.inputs import ImuHead, imu_turned
 from geo_nav.replay.parameters import default_parameter_file, read_parameters
 from geo_nav.replay.run import ReplayOptions, prepare, replay_bag
 from geo_nav.simulation import Simulation
@@ -242,3 +244,25 @@ def test_options_that_cannot_be_used_are_named(bag: Path, simulation: Simulation
         told = result.output + str(result.exception)
         assert result.exit_code != 0
         assert words in " ".join(told.split()), told
+
+
+def test_what_a_bag_lacks_is_said_before_it_is_replayed(bag: Path, simulation: Simulation, tmp_path: Path) -> None:
+    frozen = tmp_path / "frozen"
+    with open_bag(bag) as opened, Writer(frozen, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connections = {t: writer.add_connection(t, i.msgtype, typestore=typestore()) for t, i in opened.topics.items()}
+        for topic, _, data in opened.messages():
+            writer.write(connections[topic], 5, data)
+    with pytest.raises(ReplayError, match=r"receive times cannot be used.*arrived within 0\.00 s"):
+        replay_bag(frozen, tmp_path / "out", options(simulation))
+    loose = rewritten(bag, tmp_path / "loose", lambda topic: topic != "/tf_static")
+    with pytest.raises(ReplayError, match=r"nobody says how the camera is mounted.*base_link → camera_optical"):
+        replay_bag(loose, tmp_path / "out", options(simulation))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_imu_that_is_turned_is_told() -> None:
+    tree = TransformTree()
+    tree.add("base_link", "imu_link", Pose.from_rotation_vector([np.pi / 2, 0.0, 0.0], np.zeros(3)))
+    assert "turned by 90 degrees in base_link" in imu_turned(ImuHead(0.0, "imu_link"), tree, "base_link")
+    assert imu_turned(ImuHead(0.0, "base_link"), tree, "base_link") == ""
+    assert imu_turned(ImuHead(0.0, "unknown"), tree, "base_link") == ""

@@ -14,13 +14,18 @@ from geo_nav.evaluation.bag_input import BagInput, open_bag
 from geo_nav.evaluation.recording import RunInfo, read_run_info
 from geo_nav.evaluation.topics import TopicChoice, choose_topics
 from geo_nav.evaluation.truth import Truth, read_truth, truth_from_messages
-from geo_nav.nodes.conversion import seconds
-from geo_nav.nodes.serialization import deserialized
 from geo_nav.replay.ablations import ABLATIONS, replay_fixes
 from geo_nav.replay.engine import Journey, Outcome, Replay
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.gps import GpsPlan, GpsUse, gps_plan
-from geo_nav.replay.inputs import mounting_tree, require_mounting, static_transforms, with_camera_frame
+from geo_nav.replay.inputs import (
+    imu_head,
+    imu_turned,
+    mounting_tree,
+    require_mounting,
+    static_transforms,
+    with_camera_frame,
+)
 from geo_nav.replay.live import play, played_gps
 from geo_nav.replay.parameters import Parameters
 from geo_nav.replay.run_bag import RunBag
@@ -153,8 +158,12 @@ def prepare(bag: BagInput, options: ReplayOptions) -> Prepared:
     parameters, changed = with_camera_frame(bag, topics, options.parameters)
     if changed:
         options.say(changed)
+    imu = imu_head(bag, topics["imu"])
     static = static_transforms(bag)
     mountings = mounting_tree(static, parameters)
+    turned = imu_turned(imu, mountings, parameters.fusion_node.base_frame)
+    if turned:
+        options.say(f"[yellow]{turned}[/yellow]")
     if "image" in topics and "camera_info" in topics:
         require_mounting(mountings, parameters)
     else:
@@ -170,7 +179,7 @@ def prepare(bag: BagInput, options: ReplayOptions) -> Prepared:
     journey = Journey(
         bag, topics, options.site, options.descriptor, parameters, static, mountings, plan,
     )  # fmt: skip
-    start = _start(bag, journey, truth_file, options)
+    start = _start(bag, journey, truth_file, imu.stamp, options)
     options.say(_gps_text(plan, options.start))
     return Prepared(replace(journey, start=start), choice, truth_file)
 
@@ -190,7 +199,9 @@ def _truth_option(bag: BagInput, options: ReplayOptions) -> tuple[dict[str, str]
     return told, Path(options.truth)
 
 
-def _start(bag: BagInput, journey: Journey, truth_file: Path | None, options: ReplayOptions) -> GivenStart | None:
+def _start(
+    bag: BagInput, journey: Journey, truth_file: Path | None, first_imu: float, options: ReplayOptions
+) -> GivenStart | None:
     config = journey.parameters.replay
     if options.start == "gps":
         return None
@@ -202,7 +213,7 @@ def _start(bag: BagInput, journey: Journey, truth_file: Path | None, options: Re
         raise ReplayError("--start truth needs a truth: name its topic or its file with --truth")
     if not truth.has_orientation:
         raise ReplayError(f"--start truth needs an orientation, and {truth.source} has none")
-    return start_from_truth(truth.poses, _first_imu(bag, journey.topics["imu"]), config)
+    return start_from_truth(truth.poses, first_imu, config)
 
 
 def _truth_in(bag: BagInput, journey: Journey) -> Truth:
@@ -213,14 +224,6 @@ def _truth_in(bag: BagInput, journey: Journey) -> Truth:
     return truth_from_messages(
         topic, bag.topics[topic].msgtype, messages, journey.site.frame, journey.mountings, bag.problems
     )
-
-
-def _first_imu(bag: BagInput, topic: str) -> float:
-    from sensor_msgs.msg import Imu
-
-    for _, _, data in bag.messages([topic]):
-        return seconds(deserialized(data, Imu).header.stamp)
-    raise ReplayError(f"no message can be read on {topic}")
 
 
 def _gps_text(plan: GpsPlan, start: str) -> str:
