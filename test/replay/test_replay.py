@@ -22,7 +22,7 @@ from geo_nav.replay.ablations import replay_fixes
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.inputs import ImuHead, imu_turned
 from geo_nav.replay.parameters import default_parameter_file, read_parameters
-from geo_nav.replay.run import ReplayOptions, prepare, replay_bag
+from geo_nav.replay.run import ReplayOptions, make_room, prepare, replay_bag
 from geo_nav.simulation import Simulation
 from geo_nav.site import load_site
 from replay_helpers import short_flight
@@ -226,6 +226,12 @@ def test_nothing_but_an_earlier_evaluation_is_replaced(bag: Path, simulation: Si
     with pytest.raises(ReplayError, match="not written by an evaluation"):
         replay_bag(bag, tmp_path, options(simulation))
     assert mine.is_dir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "run.json").write_text('{"name": "mine"}')
+    with pytest.raises(ReplayError, match=r"other/run\.json was not written"):
+        replay_bag(bag, tmp_path / "other", options(simulation))
+    make_room(tmp_path / "new", bag)
+    make_room(tmp_path / "new", bag)  # a replay that failed leaves a folder that the next one may use
 
 
 def test_options_that_cannot_be_used_are_named(bag: Path, simulation: Simulation, tmp_path: Path) -> None:
@@ -235,6 +241,7 @@ def test_options_that_cannot_be_used_are_named(bag: Path, simulation: Simulation
     for more, words in (
         (["--config", str(config)], "is lag meant"),
         (["--ablations", "no_magic"], "no ablation no_magic"),
+        (["--ablations", "imu_only", "--through-ros"], "leave --through-ros out"),
         (["--topic", "imu"], "ROLE:=TOPIC"),
         (["--topic", "imu:=/gps/fix"], "imu takes"),
         (["--truth", "/nowhere"], "neither a topic of the bag"),

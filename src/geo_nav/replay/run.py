@@ -35,6 +35,9 @@ from geo_nav.site import SiteModel
 _OURS = ("bag", "ablations", "run.json", "summary.json", "report.html", "errors.csv", "launch.log")
 """What an evaluation writes into its folder."""
 
+_KEPT = ("name", "score_stamps", "antenna", "accelerometer_bias", "gyroscope_bias")
+"""What a given `run.json` says of the new run, beside its truth."""
+
 
 @dataclass(frozen=True, eq=False)
 class ReplayOptions:
@@ -48,7 +51,7 @@ class ReplayOptions:
         truth: topic or file; None takes what the bag has.
         gps: ``truth``, ``use`` or ``until:SECONDS``.
         start: ``gps``, ``truth`` or ``latitude,longitude,height,heading``.
-        info: a `run.json` whose name, truth, score stamps, mounting and biases hold for the run; None for none.
+        info: a `run.json` whose name, truth, score stamps, antenna and biases hold for the run; None for none.
         progress: told (seconds done, seconds of the bag).
         say: takes lines for the user.
         stopped: True ends the replay where it is.
@@ -99,7 +102,7 @@ def replay_bag(path: Path, out: Path, options: ReplayOptions) -> Outcome:
         problems = list(dict.fromkeys(bag.problems))  # every pass over the bag tells them
     write_run_info(out, path, prepared, outcome, options, problems)
     if outcome.begun is None:
-        raise ReplayError(f"fusion has not started: {outcome.reason}")
+        raise ReplayError("\n  ".join([f"fusion has not started: {outcome.reason}", *problems, *outcome.warnings]))
     for name in options.ablations:
         if not options.stopped():
             _ablate(name, path, out, prepared, options)
@@ -163,7 +166,7 @@ def prepare(bag: BagInput, options: ReplayOptions) -> Prepared:
     mountings = mounting_tree(static, parameters)
     turned = imu_turned(imu, mountings, parameters.fusion_node.base_frame)
     if turned:
-        options.say(f"[yellow]{turned}[/yellow]")
+        options.say(turned)
     if "image" in topics and "camera_info" in topics:
         require_mounting(mountings, parameters)
     else:
@@ -176,9 +179,7 @@ def prepare(bag: BagInput, options: ReplayOptions) -> Prepared:
         raise ReplayError(
             "the bag has no GPS to start from: give --start truth, or --start LATITUDE,LONGITUDE,HEIGHT,HEADING"
         )
-    journey = Journey(
-        bag, topics, options.site, options.descriptor, parameters, static, mountings, plan,
-    )  # fmt: skip
+    journey = Journey(bag, topics, options.site, options.descriptor, parameters, static, mountings, plan)
     start = _start(bag, journey, truth_file, imu.stamp, options)
     options.say(_gps_text(plan, options.start))
     return Prepared(replace(journey, start=start), choice, truth_file)
@@ -249,15 +250,17 @@ def make_room(out: Path, bag: Path) -> None:
     ours = out / "bag"
     if bag.resolve() == ours.resolve() or ours.resolve() in bag.resolve().parents:
         raise ReplayError(f"{bag} is to be replayed, and would be overwritten: name another folder with --out")
-    if ours.exists() and not _is_evaluation(out):
-        raise ReplayError(f"{ours} was not written by an evaluation: name another folder with --out")
-    for name in _OURS:
-        old = out / name
-        if old.is_dir():
-            shutil.rmtree(old)
+    old = [out / name for name in _OURS if (out / name).exists()]
+    if old and not _is_evaluation(out):
+        raise ReplayError(f"{old[0]} was not written by an evaluation: name another folder with --out")
+    for path in old:
+        if path.is_dir():
+            shutil.rmtree(path)
         else:
-            old.unlink(missing_ok=True)
+            path.unlink()
     out.mkdir(parents=True, exist_ok=True)
+    # Should the replay fail, the next one may go on here.
+    (out / "run.json").write_text(json.dumps({"inputs": [_relative(bag, out)]}) + "\n", encoding="utf-8")
 
 
 def _is_evaluation(out: Path) -> bool:
@@ -288,7 +291,7 @@ def write_run_info(
         more: further keys.
     """
     given = json.loads(options.info.read_text(encoding="utf-8")) if options.info else {}
-    kept = {key: given[key] for key in ("name", "score_stamps", "accelerometer_bias", "gyroscope_bias") if key in given}
+    kept = {key: given[key] for key in _KEPT if key in given}
     journey = prepared.journey
     node = journey.parameters.fusion_node
     mounting = journey.mountings.lookup(node.base_frame, node.camera_frame)
