@@ -22,7 +22,9 @@ from geo_nav.replay.ablations import replay_fixes
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.inputs import ImuHead, imu_turned
 from geo_nav.replay.parameters import default_parameter_file, read_parameters
-from geo_nav.replay.run import ReplayOptions, make_room, prepare, replay_bag
+from geo_nav.replay.preparation import ReplayOptions, prepare
+from geo_nav.replay.run import replay_bag
+from geo_nav.replay.run_folder import make_room
 from geo_nav.simulation import Simulation
 from geo_nav.site import load_site
 from replay_helpers import short_flight

@@ -38,4 +38,4 @@ def test_the_nodes_navigate_a_bag_and_get_no_gps_once_they_track(
     assert info["gps"]["withheld"] >= 10
     assert said["fixes_accepted"] >= 3
     assert said["rms_3d_m"] < 3.0
-    assert info["resources"]["cpu_seconds"] > 1.0
+    assert info["resources"]["cpu_seconds"] > 0.0

@@ -22,7 +22,8 @@ from geo_nav.evaluation.bag_input import find_bags
 from geo_nav.replay.ablations import require_ablations
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.parameters import default_parameter_file, read_parameters
-from geo_nav.replay.run import ReplayOptions, replay_bag
+from geo_nav.replay.preparation import ReplayOptions
+from geo_nav.replay.run import replay_bag
 from geo_nav.site import load_site
 
 _COMPARED = (

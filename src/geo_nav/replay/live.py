@@ -18,9 +18,9 @@ from geo_nav.commands.launch import launch_command
 from geo_nav.evaluation.bag_input import open_bag
 from geo_nav.evaluation.truth import stamp_of
 from geo_nav.fusion import NavigationState
-from geo_nav.replay.engine import OUTPUTS, Journey
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.gps import GpsUse
+from geo_nav.replay.journey import OUTPUTS, Journey
 
 _ARGUMENTS = ("imu", "gps", "camera_info", "pressure", "heading", "magnetic_field", "wheel_odometry")
 _PATIENCE = 120.0
