@@ -52,8 +52,7 @@ def test_every_key_is_read_by_its_node_and_has_a_value_that_it_takes(name: str) 
             kind(**own)
             unknown = set(values) - set(own) - (OWN[node] if group == "" else set())
             assert not unknown, f"{name}: {node}: {unknown}"
-        flat = GROUPS[node].get("", BaseModel)
-        assert set(parameters) <= OWN[node] | set(flat.model_fields)
+        assert set(parameters) <= OWN[node] | set(GROUPS[node].get("", BaseModel).model_fields)
         assert parameters.get("matcher", "sift") in matcher_names()
 
 

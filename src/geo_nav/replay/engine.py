@@ -85,9 +85,9 @@ class Replay:
             progress: told how many seconds of the bag are done.
         """
         bag = self._journey.bag
-        self._begin()
         interrupted = False
         try:
+            self._begin()
             messages = bag.messages(self._handlers)
             while True:
                 with self._profile("reading"):
