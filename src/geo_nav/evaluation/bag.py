@@ -25,7 +25,7 @@ from geo_nav.evaluation.recording import (
     read_run_info,
 )
 from geo_nav.evaluation.topics import ROLES, choose_topics
-from geo_nav.evaluation.trajectory import TimedPoses, sorted_unique
+from geo_nav.evaluation.trajectory import UNIT_TOLERANCE, TimedPoses, sorted_unique
 from geo_nav.evaluation.truth import Truth, read_truth, stamp_of, truth_from_messages, with_attitude
 from geo_nav.geodesy import GeodesyError, LocalFrame, Pose, TransformTree
 
@@ -78,7 +78,7 @@ def read_run(run_dir: Path, info: Path | None = None) -> Recording:
     recording = Recording(
         run_dir=run_dir,
         info=run_info,
-        odometry=_odometry(messages[ODOMETRY]),
+        odometry=_odometry(messages[ODOMETRY], problems),
         truth=Truth.none().poses,
         fixes=fixes,
         imu=_imu(messages[roles.get("imu", "")]),
@@ -148,7 +148,7 @@ def _pose(pose: Any) -> Pose:
     return Pose.from_quaternion(numbers[3:], numbers[:3])
 
 
-def _odometry(messages: Messages) -> OdometryTrack:
+def _odometry(messages: Messages, problems: list[str]) -> OdometryTrack:
     if not messages:
         nothing = TimedPoses(np.zeros(0), np.zeros((0, 3)), np.zeros((0, 4)))
         return OdometryTrack(nothing, np.zeros(0), np.zeros((0, 3)), np.zeros((0, 6, 6)))
@@ -156,8 +156,12 @@ def _odometry(messages: Messages) -> OdometryTrack:
     numbers = np.array([_pose_numbers(m.pose.pose) for _, m in messages])
     twists = np.array([(m.twist.twist.linear.x, m.twist.twist.linear.y, m.twist.twist.linear.z) for _, m in messages])
     covariances = np.array([m.pose.covariance for _, m in messages], dtype=np.float64).reshape(-1, 6, 6)
-    finite = np.flatnonzero(np.isfinite(numbers).all(axis=1) & np.isfinite(twists).all(axis=1))
-    keep = finite[sorted_unique(stamps[finite])]
+    usable = np.isfinite(numbers).all(axis=1) & np.isfinite(twists).all(axis=1)
+    usable &= np.abs(np.linalg.norm(numbers[:, 3:], axis=1) - 1.0) < UNIT_TOLERANCE
+    if not usable.all():
+        problems.append(f"{int((~usable).sum())} message(s) on {ODOMETRY} hold no pose and are left out")
+    rows = np.flatnonzero(usable)
+    keep = rows[sorted_unique(stamps[rows])]
     poses = TimedPoses(stamps[keep], numbers[keep, :3], numbers[keep, 3:])
     velocities = poses.rotations.apply(twists[keep]) if len(keep) else np.zeros((0, 3))
     received = np.array([r for r, _ in messages])
