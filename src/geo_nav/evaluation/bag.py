@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ GPS_CUT = "/simulation/gps_cut"
 
 _OURS = (ODOMETRY, ABSOLUTE_POSE, STATUS, SITE, PICTURES)
 _COMMON = (STATIC_TRANSFORMS, GPS_CUT)
-_SENSORS = ("imu", "gps", "camera_info", "truth")
+_SENSORS = ("imu", "gps", "frames", "truth")
 _STATES = range(5)
 _VERDICTS = ("unknown", "consistent", "overconfident", "cautious", "contradicted")
 
@@ -84,7 +85,7 @@ def read_run(run_dir: Path, info: Path | None = None) -> Recording:
         imu=_imu(messages[roles.get("imu", "")]),
         status=_status(messages[STATUS]),
         gps=_gps(messages[roles.get("gps", "")]),
-        camera_stamps=np.unique([stamp_of(m) for _, m in messages[roles.get("camera_info", "")]]),
+        camera_stamps=np.unique([stamp_of(m) for _, m in messages[roles["frames"]]]),
         pictures=[(stamp_of(m), bytes(m.data)) for _, m in messages[PICTURES]],
         transforms=_transforms(messages[STATIC_TRANSFORMS], problems),
         camera_frame=frames[-1] if frames else "",
@@ -116,7 +117,9 @@ def _read_messages(
         if roles.get("truth") == roles.get("gps") and "truth" not in info.topics:
             # Whether the GPS was kept from the filter, only run.json can say.
             roles.pop("truth", None)
-        sensors = {roles[role] for role in _SENSORS if role in roles}
+        # Without camera_info the frames themselves say when they were taken.
+        roles["frames"] = roles.get("camera_info", roles.get("image", ""))
+        sensors = {roles[role] for role in _SENSORS if roles.get(role)}
         for bag in bags:
             # A sensor that is recorded again beside our output is read from the input alone.
             elsewhere = bags[-1].topics if bag is own and len(bags) > 1 else {}
@@ -127,8 +130,10 @@ def _read_messages(
 
 
 def _collect(bag: BagInput, topics: list[str], out: dict[str, Messages]) -> None:
+    # Of frames only the header is kept: all of them would fill the memory.
+    frames = {t for t, info in bag.topics.items() if t not in _OURS and info.msgtype in ROLES["image"]}
     for topic, received, message in bag.decoded(topics):
-        out[topic].append((received, message))
+        out[topic].append((received, SimpleNamespace(header=message.header) if topic in frames else message))
 
 
 def _usable(told: Mapping[str, str], topics: Mapping[str, Any], problems: list[str]) -> dict[str, str]:
