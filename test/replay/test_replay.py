@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from rosbags.rosbag2 import StoragePlugin, Writer
 from typer.testing import CliRunner
 
@@ -21,6 +22,7 @@ from geo_nav.geodesy import Pose, TransformTree
 from geo_nav.replay.ablations import replay_fixes
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.inputs import ImuHead, imu_turned
+from geo_nav.replay.live import parameter_file
 from geo_nav.replay.parameters import default_parameter_file, read_parameters
 from geo_nav.replay.preparation import ReplayOptions, prepare
 from geo_nav.replay.run import replay_bag
@@ -155,6 +157,24 @@ def test_the_same_fixes_again_make_the_same_odometry(
     replay_fixes(journey, [bag], run / "bag", tmp_path / "again", lambda: False)
     first, second = (contents(path, "/geo_nav/odometry") for path in (run / "bag", tmp_path / "again"))
     assert [list(values(m)) for _, _, m in first] == [list(values(m)) for _, _, m in second]
+
+
+def test_the_nodes_get_the_same_parameters(bag: Path, simulation: Simulation, tmp_path: Path) -> None:
+    given = tmp_path / "given.yaml"
+    given.write_text(
+        "/**: {ros__parameters: {map_frame: site}}\n"
+        "/**/fusion: {ros__parameters: {lag: 6.0, wheels: {scale_sigma: 0.0}, T_base_camera: [0, 0, 1, 1, 0, 0, 0]}}\n"
+        "/**/camera_registration: {ros__parameters: {camera_frame: cam, tracking: {points: 99}}}\n"
+    )
+    with open_bag(bag) as opened:
+        journey = prepare(opened, options(simulation, parameters=read_parameters(given))).journey
+        written = tmp_path / "written.yaml"
+        written.write_text(yaml.safe_dump(parameter_file(journey)))
+    read, wanted = read_parameters(written), journey.parameters
+    assert read.fusion == wanted.fusion
+    assert read.fusion_node == wanted.fusion_node
+    assert read.fusion_node.camera_frame == "cam"  # as the images' poses will be called
+    assert read.camera == wanted.camera.model_copy(update={"image_transport": "compressed"})
 
 
 def test_an_ablation_is_a_run_of_its_own(run: Path) -> None:

@@ -54,7 +54,7 @@ def play(
     if journey.start is not None:
         raise ReplayError("--through-ros starts from GPS: the nodes take no other start")
     parameters = out / "parameters.yaml"
-    parameters.write_text(yaml.safe_dump(_parameter_file(journey), sort_keys=False), encoding="utf-8")
+    parameters.write_text(yaml.safe_dump(parameter_file(journey), sort_keys=False), encoding="utf-8")
     played = {topic for role, topic in journey.topics.items() if role != "truth"} | {"/tf_static"}
     arguments = {
         "bag": str(bag.resolve()),
@@ -113,8 +113,15 @@ def _launched(
     return status
 
 
-def _parameter_file(journey: Journey) -> dict[str, Any]:
-    """The parameters of the nodes as the offline replay has them, and no checkpoint of another flight."""
+def parameter_file(journey: Journey) -> dict[str, Any]:
+    """The parameter file that gives the nodes what the offline replay has; it names no checkpoint of another flight.
+
+    Args:
+        journey: that is to be replayed.
+
+    Raises:
+        ReplayError: the nodes cannot take the bag's images.
+    """
     parameters = journey.parameters
     node = parameters.fusion_node.model_dump(exclude={"checkpoint", "solver"})
     if not node["T_base_camera"]:
