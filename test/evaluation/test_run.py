@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +15,11 @@ from evaluation_helpers import CUT, EPOCH, RADIUS, SPEED, T_BASE_CAMERA, write_r
 from geo_nav.commands.report import report
 from geo_nav.evaluation import EvaluationConfig, EvaluationError, evaluate_run, print_table, summary, write_report
 from geo_nav.evaluation.bag import read_run
+from geo_nav.evaluation.bag_input import open_bag
 from geo_nav.evaluation.evaluate import evaluate_recording
 from geo_nav.evaluation.fixes import fix_statistics, score_fixes
+from geo_nav.evaluation.messages import BagWriter, image
+from geo_nav.evaluation.truth import stamp_of
 from geo_nav.geodesy import Pose
 
 
@@ -230,6 +234,18 @@ def test_a_bag_whose_recording_was_cut_off_is_scored_as_far_as_it_goes(tmp_path)
     file.write_bytes(data[:2000])
     with pytest.raises(EvaluationError, match=r"(?s)no message on /geo_nav/odometry.*cut off"):
         read_run(run)
+
+
+def test_frames_are_counted_by_the_images_where_no_camera_info_was_recorded(run_dir, tmp_path):
+    with open_bag(run_dir / "bag") as bag, BagWriter(tmp_path / "bag") as changed:
+        for topic, received, m in bag.decoded():
+            if topic == "/camera/camera_info":
+                frame = np.full((2, 3, 3), 7, np.uint8)
+                changed.write("/camera/image_raw", image(stamp_of(m), "camera_optical", frame), received)
+            else:
+                changed.write(topic, m, received)
+    shutil.copy(run_dir / "run.json", tmp_path)
+    assert evaluate_run(tmp_path).fix_statistics.camera_frames == 150
 
 
 def test_without_imu_there_is_no_imu_only_but_a_report(run_dir, tmp_path):
