@@ -14,6 +14,7 @@ from geo_nav.commands import (
     export_matcher,
     launch,
     make_bag,
+    monitor,
     register,
     report,
     simulate,
@@ -36,6 +37,7 @@ app.add_typer(bench.app, name="bench")
 app.command("export-matcher")(export_matcher.export_matcher)
 app.command("report")(report.report)
 app.command("demo")(demo.demo)
+app.command("monitor")(monitor.monitor)
 app.command("launch", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(launch.launch)
 
 

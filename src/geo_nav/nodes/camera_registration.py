@@ -21,6 +21,7 @@ from geo_nav.geodesy import Pose
 from geo_nav.matching import MatchingConfig, create_matcher
 from geo_nav.nodes import conversion
 from geo_nav.nodes.base import GeoNavNode, reliable, run, sensor
+from geo_nav.nodes.diagnostics import CameraHealth, Diagnostics
 from geo_nav.nodes.frame_tracking import Frame, FrameTracking
 from geo_nav.nodes.priors import Priors
 from geo_nav.nodes.transforms import StaticTransforms
@@ -87,6 +88,8 @@ class CameraRegistration(GeoNavNode):
         self._picture_publisher = self.create_lifecycle_publisher(
             CompressedImage, "debug_image/compressed", reliable(2)
         )
+        self._health = CameraHealth()
+        Diagnostics(self, self._health.status)
         self._priors = Priors(self, self._stop.is_set)
         self.subscribe(CameraInfo, "camera_info", self._on_camera_info, sensor(5))
         if transport == "raw":
@@ -145,6 +148,7 @@ class CameraRegistration(GeoNavNode):
         self._offer(np.asarray(pixels, np.uint8), message.header.stamp, message.header.frame_id)
 
     def _offer(self, image: npt.NDArray[np.uint8], stamp: Time, frame_id: str) -> None:
+        self._health.offered()
         if self._camera is None:
             self.warn_sometimes("images come, but no camera_info: without the calibration no frame can be registered")
             return
@@ -223,6 +227,7 @@ class CameraRegistration(GeoNavNode):
     def _publish(self, result: AbsolutePose, frame: Frame) -> None:
         if not self.active:
             return
+        self._health.registered(result)
         self._pose_publisher.publish(
             conversion.absolute_pose_message(result, frame.stamp, self._map_frame, frame.frame_id)
         )
@@ -235,6 +240,7 @@ class CameraRegistration(GeoNavNode):
     def _publish_tracked(self, tracked: TrackedFrame, stamp: Time, reference_stamp: Time, frame_id: str) -> None:
         message = conversion.tracked_points_message(tracked, stamp, reference_stamp, self._map_frame, frame_id)
         if self.active and message is not None:
+            self._health.tracked()
             self._tie_publisher.publish(message)
 
     def _publish_picture(self, result: AbsolutePose, registrar: Registrar, renderer: Renderer, frame: Frame) -> None:

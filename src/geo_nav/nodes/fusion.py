@@ -22,6 +22,7 @@ from geo_nav.fusion.solver_process import SWITCH_INTERVAL
 from geo_nav.geodesy import LocalFrame, Pose
 from geo_nav.nodes import conversion
 from geo_nav.nodes.base import GeoNavNode, latched, reliable, run, sensor
+from geo_nav.nodes.diagnostics import FusionHealth, component
 from geo_nav.nodes.status_messages import diagnostics_message, fill_status
 from geo_nav.nodes.transforms import StaticTransforms
 from geo_nav_msgs.msg import AbsolutePose, NavigationStatus, SiteInfo, TiePoints
@@ -65,6 +66,7 @@ class FusionNode(GeoNavNode):
         self._status_publisher = self.create_lifecycle_publisher(NavigationStatus, "status", reliable(10))
         self._tf_publisher = self.create_lifecycle_publisher(TFMessage, "/tf", reliable(100))
         self._diagnostics_publisher = self.create_lifecycle_publisher(DiagnosticArray, "/diagnostics", reliable(10))
+        self._health = FusionHealth(component(self))
         self._odometry = Odometry(child_frame_id=self._base_frame)
         self._odometry.header.frame_id = self._map_frame
         if mounting is not None:
@@ -261,9 +263,12 @@ class FusionNode(GeoNavNode):
             message.header.stamp = conversion.ros_time(self._newest.stamp)
         if self._fusion is None:
             message.reason = "waiting for the site and the camera's mounting"
+            self._diagnostics_publisher.publish(self._health.waiting(message.reason))
         else:
             status = self._fusion.status()
-            self._diagnostics_publisher.publish(diagnostics_message(status, self.get_name()))
+            diagnostics = diagnostics_message(status, component(self))
+            diagnostics.status.insert(0, self._health.status(status))
+            self._diagnostics_publisher.publish(diagnostics)
             fill_status(message, status)
             if status.imu_samples_refused > self._refused_imu:
                 self._refused_imu = status.imu_samples_refused

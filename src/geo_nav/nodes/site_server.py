@@ -11,6 +11,7 @@ from tf2_msgs.msg import TFMessage
 from geo_nav import GeoNavError
 from geo_nav.nodes.base import GeoNavNode, latched, run
 from geo_nav.nodes.conversion import image_message, pose_from_message, transform_message
+from geo_nav.nodes.diagnostics import Diagnostics, SiteHealth
 from geo_nav.rendering import Camera, Renderer, RenderingConfig, create_renderer
 from geo_nav.site import HeightMap, SiteModel, load_site
 from geo_nav_msgs.msg import SiteInfo
@@ -40,6 +41,17 @@ class SiteServer(GeoNavNode):
         self._info = self._site_info(self._site, Path(descriptor))
         self._info_publisher = self.create_publisher(SiteInfo, "site", latched())
         self._tf_publisher = self.create_publisher(TFMessage, "/tf_static", latched())
+        low, high = self._site.bounds
+        self._health = SiteHealth(
+            {
+                "site": self._site.name,
+                "descriptor": self._info.descriptor,
+                "triangles": self._site.triangles,
+                "size (m)": " x ".join(f"{side:.0f}" for side in high - low),
+                "sigma east north up (m)": " ".join(f"{sigma:.2f}" for sigma in self._site.error.sigma),
+            }
+        )
+        Diagnostics(self, self._health.status)
         self.create_service(RenderView, "render_view", self._render_view)
         self.create_service(GetHeight, "get_height", self._get_height)
 
@@ -75,11 +87,13 @@ class SiteServer(GeoNavNode):
             view = self._renderer.render(camera, pose_from_message(request.pose))
         except GeoNavError as error:
             response.success, response.message = False, str(error)
+            self._health.rendered(str(error))
             return response
         stamp = self.get_clock().now().to_msg()
         response.image = image_message(view.image, "rgb8", self._map_frame, stamp)
         response.depth = image_message(view.depth, "32FC1", self._map_frame, stamp)
         response.success = True
+        self._health.rendered()
         return response
 
     def _get_height(self, request: GetHeight.Request, response: GetHeight.Response) -> GetHeight.Response:
