@@ -9,15 +9,12 @@ from statistics import median
 from threading import Lock
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from geo_nav.fusion import StatusReport
 from geo_nav.fusion.types import NavigationState
-from geo_nav.nodes.base import GeoNavNode, reliable
 from geo_nav.registration import AbsolutePose
-
-PERIOD = 1.0
-"""Seconds from one diagnosis to the next; aggregators call a node stale after five."""
+from geo_nav.site import SiteModel
 
 WINDOW = 10.0
 """Seconds over which rates are taken and frames are judged."""
@@ -25,8 +22,8 @@ WINDOW = 10.0
 SILENCE = 5.0
 """Seconds without a camera frame after which the camera is stale."""
 
-IMU_SILENCE = 1.0
-"""Seconds without an IMU sample after which fusion is stale."""
+_SILENT_REPORTS = 2
+"""Reports of fusion without a new IMU sample after which it is stale."""
 
 _STATE_LEVELS = {
     NavigationState.INITIALIZING: DiagnosticStatus.WARN,
@@ -37,35 +34,11 @@ _STATE_LEVELS = {
 }
 
 
-def component(node: Any) -> str:
-    """Name of a node in `/diagnostics`: ``geo_nav: fusion`` for `/geo_nav/fusion`."""
-    return f"{node.get_namespace().strip('/') or 'geo_nav'}: {node.get_name()}"
-
-
 def diagnostic(level: bytes, name: str, text: str, values: dict[str, Any]) -> DiagnosticStatus:
     """One entry; its hardware is what stands before the first colon of the name, the namespace."""
     pairs = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
     hardware = name.partition(":")[0]
     return DiagnosticStatus(level=level, name=name, message=text, hardware_id=hardware, values=pairs)
-
-
-class Diagnostics:
-    """Publishes what a node says of itself on `/diagnostics`, once a second.
-
-    Args:
-        node: that is being configured.
-        diagnose: takes the name of the entry and gives it.
-    """
-
-    def __init__(self, node: GeoNavNode, diagnose: Callable[[str], DiagnosticStatus]) -> None:
-        self._node, self._diagnose = node, diagnose
-        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", reliable(10))
-        node.create_timer(PERIOD, node.guarded(self._publish, "diagnostics"))
-
-    def _publish(self) -> None:
-        message = DiagnosticArray(status=[self._diagnose(component(self._node))])
-        message.header.stamp = self._node.get_clock().now().to_msg()
-        self._publisher.publish(message)
 
 
 class CameraHealth:
@@ -145,7 +118,7 @@ class CameraHealth:
         return DiagnosticStatus.OK, text
 
     def _values(self, now: float) -> dict[str, Any]:
-        span = min(WINDOW, max(now - self._begin, PERIOD))
+        span = min(WINDOW, max(now - self._begin, 1.0))
         took = [ms for _, _, ms in self._registered]
         fixed = "never" if self._accepted_at is None else f"{now - self._accepted_at:.1f}"
         return {
@@ -161,37 +134,31 @@ class CameraHealth:
 
 
 class FusionHealth:
-    """Whether fusion knows where it is, and whether it is fed.
+    """Whether fusion knows where it is, and whether it is fed."""
 
-    Args:
-        name: of its entry in `/diagnostics`.
-        clock: seconds, monotonic.
-    """
+    def __init__(self) -> None:
+        self._samples = -1
+        self._silent = 0
 
-    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._name, self._clock = name, clock
-        self._samples = 0
-        self._sampled_at = clock()
+    def waiting(self, name: str, reason: str) -> DiagnosticStatus:
+        """The entry before there is a graph."""
+        return diagnostic(DiagnosticStatus.WARN, name, reason, {})
 
-    def waiting(self, reason: str) -> DiagnosticArray:
-        """Before there is a graph."""
-        return DiagnosticArray(status=[diagnostic(DiagnosticStatus.WARN, self._name, reason, {})])
-
-    def status(self, report: StatusReport) -> DiagnosticStatus:
+    def status(self, name: str, report: StatusReport) -> DiagnosticStatus:
         """The entry of fusion.
 
-        STALE: no IMU sample for a second. OK: TRACKING. WARN: INITIALIZING, COASTING. ERROR: LOST, RELOCALIZING.
+        STALE: no IMU sample since the status before the last. OK: TRACKING. WARN: INITIALIZING, COASTING. ERROR: LOST,
+        RELOCALIZING.
 
         Args:
-            report: of fusion, now.
+            name: of the entry.
+            report: of fusion, now; asked for at a steady rate.
         """
-        now = self._clock()
-        if report.imu_samples != self._samples:
-            self._samples, self._sampled_at = report.imu_samples, now
+        self._silent = self._silent + 1 if report.imu_samples == self._samples else 0
+        self._samples = report.imu_samples
         level, text = _STATE_LEVELS[report.state], f"{report.state.name}: {report.reason}"
-        if now - self._sampled_at > IMU_SILENCE:
-            level = DiagnosticStatus.STALE
-            text = f"no IMU sample for {now - self._sampled_at:.0f} s; before that {text}"
+        if self._silent >= _SILENT_REPORTS:
+            level, text = DiagnosticStatus.STALE, f"no IMU samples come any more; before that {text}"
         levels = report.levels
         values = {
             "horizontal sigma (m)": f"{report.horizontal_sigma:.2f}",
@@ -208,18 +175,26 @@ class FusionHealth:
             "graph update ms (median)": f"{report.update_milliseconds:.1f}",
             "graph rebuilds": report.graph_rebuilds,
         }
-        return diagnostic(level, self._name, text, values)
+        return diagnostic(level, name, text, values)
 
 
 class SiteHealth:
     """The site model, and how its service fares.
 
     Args:
-        site: what is served, as pairs of words.
+        site: that is served.
+        descriptor: path of its site.yaml.
     """
 
-    def __init__(self, site: dict[str, Any]) -> None:
-        self._site = site
+    def __init__(self, site: SiteModel, descriptor: str) -> None:
+        low, high = site.bounds
+        self._values = {
+            "site": site.name,
+            "descriptor": descriptor,
+            "triangles": site.triangles,
+            "size (m)": " x ".join(f"{side:.0f}" for side in high - low),
+            "sigma east north up (m)": " ".join(f"{sigma:.2f}" for sigma in site.error.sigma),
+        }
         self._rendered = 0
         self._failed = 0
         self._problem = ""
@@ -236,7 +211,7 @@ class SiteHealth:
         Args:
             name: of the entry.
         """
-        values = {**self._site, "views rendered": self._rendered, "views failed": self._failed}
+        values = {**self._values, "views rendered": self._rendered, "views failed": self._failed}
         if self._problem:
             return diagnostic(DiagnosticStatus.WARN, name, f"the last view was not rendered: {self._problem}", values)
-        return diagnostic(DiagnosticStatus.OK, name, f"serving '{self._site['site']}'", values)
+        return diagnostic(DiagnosticStatus.OK, name, f"serving '{self._values['site']}'", values)
