@@ -21,6 +21,8 @@ _STATE_COLORS = {
 }
 _VERDICT_COLORS = {"consistent": "green", "overconfident": "red", "contradicted": "red", "cautious": "yellow"}
 _NONE = "–"
+_TWO_COLUMNS = 110
+"""Width of a terminal from which on the panels stand in two columns."""
 
 
 def nothing_heard(namespace: str, elsewhere: list[str], seconds: float) -> str:
@@ -42,21 +44,24 @@ def nothing_heard(namespace: str, elsewhere: list[str], seconds: float) -> str:
     return words
 
 
-def page(now: Snapshot, seconds: float) -> RenderableType:
-    """The page.
+def page(now: Snapshot, seconds: float, width: int) -> RenderableType:
+    """The page: two columns of panels where the terminal is wide enough, else one.
 
     Args:
         now: the snapshot.
         seconds: since the monitor began.
+        width: of the terminal, letters.
     """
     if not now.heard and not now.state:
         return Panel(Text(nothing_heard(now.namespace, now.elsewhere, seconds)), title="geo-nav", border_style="red")
+    panels = (_place(now), _uncertainty(now), _rates(now), _registration(now), _consistency(now), _refusals(now))
+    if width < _TWO_COLUMNS:
+        return Group(_state(now), *panels, _warnings(now))
     columns = Table.grid(expand=True, padding=(0, 1))
     columns.add_column(ratio=1)
     columns.add_column(ratio=1)
-    columns.add_row(_place(now), _uncertainty(now))
-    columns.add_row(_rates(now), _registration(now))
-    columns.add_row(_consistency(now), _refusals(now))
+    for left, right in zip(panels[::2], panels[1::2], strict=True):
+        columns.add_row(left, right)
     return Group(_state(now), columns, _warnings(now))
 
 
