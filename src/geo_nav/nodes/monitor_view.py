@@ -54,21 +54,20 @@ def page(now: Snapshot, seconds: float, width: int) -> RenderableType:
     """
     if not now.heard and not now.state:
         return Panel(Text(nothing_heard(now.namespace, now.elsewhere, seconds)), title="geo-nav", border_style="red")
-    panels = (_place(now), _uncertainty(now), _rates(now), _registration(now), _consistency(now), _refusals(now))
+    left = Group(_place(now), _rates(now), _consistency(now))
+    right = Group(_uncertainty(now), _registration(now), _refusals(now))
     if width < _TWO_COLUMNS:
-        return Group(_state(now), *panels, _warnings(now))
+        return Group(_state(now), left, right, _warnings(now))
     columns = Table.grid(expand=True, padding=(0, 1))
     columns.add_column(ratio=1)
     columns.add_column(ratio=1)
-    for left, right in zip(panels[::2], panels[1::2], strict=True):
-        columns.add_row(left, right)
+    columns.add_row(left, right)
     return Group(_state(now), columns, _warnings(now))
 
 
 def _state(now: Snapshot) -> Panel:
     color = _STATE_COLORS.get(now.state, "white") if now.heard else "red"
-    text = Text(f" {now.state} ", style=f"bold reverse {color}")
-    text.append(f"  {now.reason}", style="default")
+    text = Text.assemble((f" {now.state} ", f"bold reverse {color}"), f"  {now.reason}")
     if not now.heard:
         text.append("   (not heard any more)", style="bold red")
     return Panel(text, title=f"/{now.namespace}", border_style=color)
@@ -130,7 +129,7 @@ def _rate_cells(rate: Rate) -> tuple[str, str, str, str]:
 def _registration(now: Snapshot) -> Panel:
     table = _pairs()
     found = now.registration
-    table.add_row("frames since the start", f"{now.accepted} accepted, {now.refused} refused")
+    table.add_row("since the monitor began", f"{now.accepted} accepted, {now.refused} refused")
     if found:
         table.add_row("last", f"{found['verdict']}, {found['inliers']} of {found['matches']} matches")
         table.add_row("matcher", str(found["matcher"]))
