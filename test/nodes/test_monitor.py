@@ -175,7 +175,7 @@ def text(now: Snapshot) -> str:
 
 
 def test_nothing_heard_has_a_status_of_its_own_and_names_where_something_is(played: Played) -> None:
-    result = run("--once", "--timeout", "2", "--json")
+    result = run("--once", "--timeout", "5", "--json")
     assert result.returncode == 6
     assert json.loads(result.stdout)["heard"] is False
     assert "nothing heard on /geo_nav/status" in result.stderr

@@ -57,19 +57,22 @@ def page(now: Snapshot, seconds: float, width: int) -> RenderableType:
     left = Group(_place(now), _rates(now), _consistency(now))
     right = Group(_uncertainty(now), _registration(now), _refusals(now))
     if width < _TWO_COLUMNS:
-        return Group(_state(now), left, right, _warnings(now))
+        return Group(_state(now), left, right)
     columns = Table.grid(expand=True, padding=(0, 1))
     columns.add_column(ratio=1)
     columns.add_column(ratio=1)
     columns.add_row(left, right)
-    return Group(_state(now), columns, _warnings(now))
+    return Group(_state(now), columns)
 
 
 def _state(now: Snapshot) -> Panel:
+    """State, reason and warnings: what a terminal of few lines must show too."""
     color = _STATE_COLORS.get(now.state, "white") if now.heard else "red"
     text = Text.assemble((f" {now.state} ", f"bold reverse {color}"), f"  {now.reason}")
     if not now.heard:
         text.append("   (not heard any more)", style="bold red")
+    for warning in now.warnings:
+        text.append(f"\n{warning}", style="yellow")
     return Panel(text, title=f"/{now.namespace}", border_style=color)
 
 
@@ -161,11 +164,6 @@ def _refusals(now: Snapshot) -> Panel:
     if not now.refusals:
         table.add_row("none since the monitor began")
     return Panel(table, title="frames refused")
-
-
-def _warnings(now: Snapshot) -> Panel:
-    text = Text("\n".join(now.warnings) or "none", style="yellow" if now.warnings else "green")
-    return Panel(text, title="warnings", border_style="yellow" if now.warnings else "green")
 
 
 def _pairs() -> Table:
