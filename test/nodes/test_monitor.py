@@ -95,8 +95,12 @@ class Played:
     def _diagnostics() -> DiagnosticArray:
         told = {"frames/s": "20.0", "registered/s": "2.5", "tracked/s": "-"}
         ours = diagnostic(DiagnosticStatus.WARN, f"{NAME}: camera_registration", "1 of 20 accepted", told)
+        graph = diagnostic(
+            DiagnosticStatus.OK, f"{NAME}: fusion: gps", "7 used", {"used": 7, "last refusal": "[9 sigma]"}
+        )
+        quiet = diagnostic(DiagnosticStatus.OK, f"{NAME}: fusion: pose", "8 used", {"used": 8, "last refusal": ""})
         foreign = diagnostic(DiagnosticStatus.ERROR, "gripper: motor", "stuck", {})
-        return DiagnosticArray(status=[ours, foreign])
+        return DiagnosticArray(status=[ours, graph, quiet, foreign])
 
     def close(self) -> None:
         self._stop.set()
@@ -147,7 +151,9 @@ def test_one_snapshot_as_json_with_the_state_as_exit_status(played: Played) -> N
     assert rates["odometry"]["latency"] == pytest.approx(0.2, abs=0.1)
     assert (rates["camera frames"]["hz"], rates["frames tracked"]["hz"]) == (20.0, None)
     assert now["consistency"]["pose"]["verdict"] == "contradicted"
-    assert now["diagnostics"] == {f"{NAME}: camera_registration": ["WARN", "1 of 20 accepted"]}
+    assert now["diagnostics"][f"{NAME}: camera_registration"] == ["WARN", "1 of 20 accepted"]
+    assert len(now["diagnostics"]) == 3
+    assert now["refused_by_graph"] == {"gps": "[9 sigma]"}
     warnings = "\n".join(now["warnings"])
     assert "200.0 Hz expected" in warnings
     assert f"WARN {NAME}: camera_registration: 1 of 20 accepted" in warnings
@@ -162,7 +168,16 @@ def test_page_shows_what_is_known_and_says_when_it_is_old(played: Played) -> Non
             time.sleep(0.05)
         now = snapshot(listener, None, None)
     words = text(now)
-    for part in ("COASTING", "no fix used for 12.0 s", "47.5000000°", "few_inliers", "∞", "contradicted", "20.0"):
+    for part in (
+        "COASTING",
+        "no fix used for 12.0 s",
+        "47.5000000°",
+        "few_inliers",
+        "∞",
+        "contradicted",
+        "20.0",
+        "[9 sigma]",
+    ):
         assert part in words, part
     assert "not heard any more" not in words
     assert "not heard any more" in text(replace(now, heard=False))

@@ -154,7 +154,7 @@ def _captioned(canvas: Image, found: AbsolutePose, titles: tuple[str, ...]) -> I
 
 
 def _numbers(found: AbsolutePose) -> str:
-    """What was measured, but for what the reason says."""
+    """What was found; no milliseconds, so that the same frame always makes the same picture."""
     words = [f"{found.inliers} of {found.matches} matches agree"]
     if math.isfinite(found.reprojection_rms):
         words.append(f"RMS {found.reprojection_rms:.2f} px")
@@ -164,8 +164,6 @@ def _numbers(found: AbsolutePose) -> str:
         words.append(f"rotation {math.degrees(float(sigma[3:].max())):.2f}°")
     if found.matcher:
         words.append(found.matcher)
-    if "total" in found.milliseconds:
-        words.append(f"{found.milliseconds['total']:.0f} ms")
     return "   ".join(words)
 
 

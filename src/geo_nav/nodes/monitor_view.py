@@ -160,10 +160,12 @@ def _consistency(now: Snapshot) -> Panel:
 def _refusals(now: Snapshot) -> Panel:
     table = Table.grid(padding=(0, 1))
     for age, gate, reason in now.refusals:
-        table.add_row(f"{age:.0f} s", Text(gate, style="red"), reason)
-    if not now.refusals:
+        table.add_row(f"{age:.0f} s", Text(gate, style="red"), Text(reason))
+    for kind, reason in now.refused_by_graph.items():
+        table.add_row("graph", Text(kind, style="red"), Text(reason))
+    if not (now.refusals or now.refused_by_graph):
         table.add_row("none since the monitor began")
-    return Panel(table, title="frames refused")
+    return Panel(table, title="last refused")
 
 
 def _pairs() -> Table:
