@@ -11,6 +11,7 @@ from geo_nav.commands import (
     bench,
     demo,
     evaluate_site,
+    export,
     export_matcher,
     launch,
     make_bag,
@@ -35,6 +36,7 @@ app.command("make-bag")(make_bag.make_bag)
 app.add_typer(bench.app, name="bench")
 app.command("export-matcher")(export_matcher.export_matcher)
 app.command("report")(report.report)
+app.command("export")(export.export)
 app.command("demo")(demo.demo)
 app.command("launch", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(launch.launch)
 

@@ -1,0 +1,64 @@
+"""A recorded run in the formats of other tools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from geo_nav import GeoNavError
+from geo_nav.evaluation.bag import read_run
+from geo_nav.export.errors import ExportError
+from geo_nav.export.options import ExportOptions
+from geo_nav.export.registry import format_names, format_writer
+from geo_nav.export.run import ExportRun
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export has written.
+
+    Attributes:
+        paths: written, by format.
+        failures: why a format was not written, by format.
+    """
+
+    paths: dict[str, list[Path]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def export_run(
+    run_dir: Path,
+    formats: Sequence[str],
+    options: ExportOptions,
+    info: Path | None = None,
+    progress: Callable[[str, int, int], None] = lambda name, done, total: None,
+) -> Exported:
+    """Writes a run in several formats; one that cannot be written does not stop the others.
+
+    Args:
+        run_dir: folder with `bag/` and, optionally, `run.json`.
+        formats: names of :func:`~geo_nav.export.format_names`, or ``all``.
+        options: what is wanted, and where to.
+        info: another `run.json`.
+        progress: called with the format that is written next, how many are done, and of how many.
+
+    Raises:
+        ExportError: a format is unknown, or the folder cannot be made.
+        EvaluationError: the run cannot be read.
+    """
+    names = format_names() if "all" in formats else tuple(dict.fromkeys(formats))
+    writers = {name: format_writer(name) for name in names}
+    run = ExportRun(read_run(run_dir, info), options)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExportError(f"cannot write into {options.out}: {error}") from error
+    exported = Exported()
+    for done, (name, write) in enumerate(writers.items()):
+        progress(name, done, len(writers))
+        try:
+            exported.paths[name] = write(run)
+        except (GeoNavError, OSError) as error:
+            exported.failures[name] = str(error)
+    return exported
