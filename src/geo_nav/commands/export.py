@@ -46,6 +46,8 @@ def export(
         )
     for path in (path for paths in exported.paths.values() for path in paths):
         typer.echo(f"{_size(path):>9}  {path}")
+    for note in dict.fromkeys(exported.notes):
+        typer.echo(f"note: {note}", err=True)
     for name, reason in exported.failures.items():
         typer.echo(f"{name} not written: {reason}", err=True)
     if exported.failures:

@@ -41,6 +41,9 @@ LATCHED = Qos(
 )
 """Reliable and transient local, as `/tf_static` must be offered."""
 
+LATCHED_TOPICS = {"/tf_static", "/geo_nav/site", "/geo_nav/site_markers", "/simulation/gps_cut"}
+"""Topics that geo_nav and its simulator offer so."""
+
 
 class BagWriter:
     """Writes a rosbag2 folder with MCAP storage; a context manager.

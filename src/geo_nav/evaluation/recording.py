@@ -33,6 +33,9 @@ class RunInfo(BaseModel):
     truth: str | None = Field(
         None, description="TUM file of base_link in map, relative to this file; else /simulation/truth"
     )
+    inputs: list[str] = Field(
+        default_factory=list, description="bags that the run was made from, relative to this file"
+    )
     score_stamps: list[float] | None = Field(None, description="stamps of the frames that are scored, s; all else")
     accelerometer_bias: list[float] | None = Field(
         None, description="known at the cut, for the IMU-only solution, m/s²", min_length=3, max_length=3
@@ -53,7 +56,8 @@ def read_run_info(path: Path) -> RunInfo:
     except (OSError, ValidationError) as error:
         raise EvaluationError(f"{path} cannot be used: {error}") from error
     paths = {name: str(path.parent / value) for name in ("site", "truth") if (value := getattr(info, name))}
-    return info.model_copy(update=paths)
+    inputs = [str(path.parent / value) for value in info.inputs]
+    return info.model_copy(update={**paths, "inputs": inputs})
 
 
 @dataclass(frozen=True, eq=False)

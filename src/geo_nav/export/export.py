@@ -21,10 +21,12 @@ class Exported:
     Attributes:
         paths: written, by format.
         failures: why a format was not written, by format.
+        notes: what is left out, and why, in words.
     """
 
     paths: dict[str, list[Path]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def export_run(
@@ -54,7 +56,7 @@ def export_run(
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ExportError(f"cannot write into {options.out}: {error}") from error
-    exported = Exported()
+    exported = Exported(notes=run.notes)
     for done, (name, write) in enumerate(writers.items()):
         progress(name, done, len(writers))
         try:

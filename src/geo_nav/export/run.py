@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -29,16 +30,23 @@ class ExportRun:
     Attributes:
         recording: the run.
         options: what is wanted.
+        notes: what is left out, and why, in words; grows while formats are written.
     """
 
     recording: Recording
     options: ExportOptions
+    notes: list[str] = field(default_factory=list)
 
     @property
     def window(self) -> tuple[float, float]:
         """First and last stamp that are wanted, seconds."""
         begin = float(self.recording.odometry.poses.stamps[0])
         return begin + self.options.begin, begin + self.options.end
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The bags that went in, where the run was made from bags."""
+        return [Path(path) for path in self.recording.info.inputs]
 
     def wants(self, part: str, there: bool) -> bool:
         """Whether a part is to be written.
