@@ -15,6 +15,7 @@ from geo_nav.commands import (
     export_matcher,
     launch,
     make_bag,
+    monitor,
     register,
     report,
     simulate,
@@ -38,6 +39,7 @@ app.command("export-matcher")(export_matcher.export_matcher)
 app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("demo")(demo.demo)
+app.command("monitor")(monitor.monitor)
 app.command("launch", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(launch.launch)
 
 

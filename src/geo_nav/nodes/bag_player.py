@@ -45,9 +45,10 @@ class BagPlayer(GeoNavNode):
         except (AnyReaderError, OSError, ValueError) as error:
             raise GeoNavError(f"bag '{bag}' cannot be read: {error}") from error
         self._outputs: dict[str, Any] = {}
+        # Our own outputs of an earlier run would contradict the ones of this run.
+        skipped |= {"/clock", "/tf", "/diagnostics"}
         for connection in self._reader.connections:
-            # Our own outputs of an earlier run would contradict the ones of this run.
-            if connection.topic.startswith("/geo_nav/") or connection.topic in {"/clock", "/tf", *skipped}:
+            if connection.topic.startswith("/geo_nav/") or connection.topic in skipped:
                 continue
             self._outputs[connection.topic] = self._publisher(connection)
         if not self._outputs:

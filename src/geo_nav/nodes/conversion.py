@@ -13,11 +13,13 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Transform, TransformStamped
 from geometry_msgs.msg import Pose as PoseMessage
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import CameraInfo, FluidPressure, Image, Imu, NavSatFix, NavSatStatus
+from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import CameraInfo, CompressedImage, FluidPressure, Image, Imu, NavSatFix, NavSatStatus
+from tf2_msgs.msg import TFMessage
 
 from geo_nav import GeoNavError
 from geo_nav.fusion import ImuSample, NavState
-from geo_nav.geodesy import LocalFrame, Pose
+from geo_nav.geodesy import LocalFrame, Pose, TransformTree
 from geo_nav.registration import AbsolutePose, TiePoints
 from geo_nav.registration.tracking import TrackedFrame
 from geo_nav.rendering import Camera
@@ -42,6 +44,29 @@ def message_type(name: str) -> Any:
         return getattr(importlib.import_module(f"{package}.msg"), kind)
     except (ImportError, AttributeError, ValueError) as error:
         raise MessageError(f"the message type {name} is not installed") from error
+
+
+def type_name(message: Any) -> str:
+    """The type name of a message, such as ``sensor_msgs/msg/Imu``."""
+    kind = type(message)
+    return f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
+
+
+def serialized(message: Any) -> bytes:
+    """A message as CDR."""
+    return bytes(serialize_message(message))
+
+
+def deserialized(data: bytes, kind: type) -> Any:
+    """A message of a class from its CDR.
+
+    Raises:
+        MessageError: the bytes are not such a message.
+    """
+    try:
+        return deserialize_message(data, kind)
+    except Exception as error:  # whatever rclpy makes of it
+        raise MessageError(f"{len(data)} bytes that are not a {kind.__name__}: {error}") from error
 
 
 def seconds(stamp: Time) -> float:
@@ -89,6 +114,18 @@ def transform_message(parent: str, child: str, stamp: Time, T_parent_child: Pose
     t.x, t.y, t.z = T_parent_child.translation.tolist()
     q.x, q.y, q.z, q.w = T_parent_child.quaternion.tolist()
     return message
+
+
+def add_transforms(tree: TransformTree, message: TFMessage) -> None:
+    """Puts the transforms of a message into a tree.
+
+    Raises:
+        GeodesyError: one of them is not a pose.
+    """
+    for item in message.transforms:
+        t, q = item.transform.translation, item.transform.rotation
+        pose = Pose.from_quaternion([q.x, q.y, q.z, q.w], [t.x, t.y, t.z])
+        tree.add(item.header.frame_id.lstrip("/"), item.child_frame_id.lstrip("/"), pose)
 
 
 def camera_from_message(message: CameraInfo) -> Camera:
@@ -151,6 +188,34 @@ def image_from_message(message: Image) -> npt.NDArray[np.uint8]:
     if message.encoding in _TO_RGB:
         return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), _TO_RGB[message.encoding]), np.uint8)
     return np.ascontiguousarray(pixels)
+
+
+def compressed_image_from_message(message: CompressedImage) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) RGB of a compressed image message.
+
+    Raises:
+        MessageError: it cannot be decoded.
+    """
+    data = np.frombuffer(message.data, np.uint8)
+    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
+    if pixels is None:
+        raise MessageError(f"a compressed image of {len(data)} bytes that cannot be decoded")
+    return np.asarray(pixels, np.uint8)
+
+
+def jpeg_message(image: npt.NDArray[np.uint8], frame_id: str, stamp: Time) -> CompressedImage:
+    """(H, W, 3) RGB → message.
+
+    Raises:
+        MessageError: OpenCV cannot encode it.
+    """
+    ok, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
+    if not ok:
+        raise MessageError(f"a picture of {image.shape} cannot be encoded as JPEG")
+    message = CompressedImage(format="jpeg")
+    message.header.stamp, message.header.frame_id = stamp, frame_id
+    message.data.frombytes(jpeg.tobytes())
+    return message
 
 
 def image_message(image: npt.NDArray[Any], encoding: str, frame_id: str, stamp: Time) -> Image:

@@ -11,8 +11,11 @@ from tf2_msgs.msg import TFMessage
 from geo_nav import GeoNavError
 from geo_nav.nodes.base import GeoNavNode, latched, run
 from geo_nav.nodes.conversion import image_message, pose_from_message, transform_message
+from geo_nav.nodes.diagnostics import SiteHealth
+from geo_nav.nodes.diagnostics_publisher import DiagnosticsPublisher
+from geo_nav.nodes.site_messages import site_info
 from geo_nav.rendering import Camera, Renderer, RenderingConfig, create_renderer
-from geo_nav.site import HeightMap, SiteModel, load_site
+from geo_nav.site import HeightMap, load_site
 from geo_nav_msgs.msg import SiteInfo
 from geo_nav_msgs.srv import GetHeight, RenderView
 
@@ -37,9 +40,11 @@ class SiteServer(GeoNavNode):
         self.get_logger().info(
             f"site '{self._site.name}': {self._site.triangles} triangles, loaded in {time.monotonic() - start:.1f} s"
         )
-        self._info = self._site_info(self._site, Path(descriptor))
+        self._info = site_info(self._site, Path(descriptor), self._map_frame)
         self._info_publisher = self.create_publisher(SiteInfo, "site", latched())
         self._tf_publisher = self.create_publisher(TFMessage, "/tf_static", latched())
+        self._health = SiteHealth(self._site, self._info.descriptor)
+        DiagnosticsPublisher(self, self._health.status)
         self.create_service(RenderView, "render_view", self._render_view)
         self.create_service(GetHeight, "get_height", self._get_height)
 
@@ -57,15 +62,6 @@ class SiteServer(GeoNavNode):
             self._renderer.close()
             self._renderer = None
 
-    def _site_info(self, site: SiteModel, descriptor: Path) -> SiteInfo:
-        info = SiteInfo(name=site.name, descriptor=str(descriptor.resolve()), triangles=site.triangles)
-        info.header.frame_id = self._map_frame
-        info.origin.latitude, info.origin.longitude = site.frame.latitude, site.frame.longitude
-        info.origin.altitude = site.frame.height
-        for point, values in zip((info.min, info.max, info.sigma), (*site.bounds, site.error.sigma), strict=True):
-            point.x, point.y, point.z = (float(v) for v in values)
-        return info
-
     def _render_view(self, request: RenderView.Request, response: RenderView.Response) -> RenderView.Response:
         try:
             if self._renderer is None:
@@ -75,11 +71,13 @@ class SiteServer(GeoNavNode):
             view = self._renderer.render(camera, pose_from_message(request.pose))
         except GeoNavError as error:
             response.success, response.message = False, str(error)
+            self._health.rendered(str(error))
             return response
         stamp = self.get_clock().now().to_msg()
         response.image = image_message(view.image, "rgb8", self._map_frame, stamp)
         response.depth = image_message(view.depth, "32FC1", self._map_frame, stamp)
         response.success = True
+        self._health.rendered()
         return response
 
     def _get_height(self, request: GetHeight.Request, response: GetHeight.Response) -> GetHeight.Response:
