@@ -164,3 +164,12 @@ def _nearest(stamps: Array, wanted: Array) -> npt.NDArray[np.intp]:
     """(M,) index of the nearest of ``stamps`` (N,) to each wanted one."""
     right = np.searchsorted((stamps[1:] + stamps[:-1]) / 2.0, wanted)
     return np.asarray(right, dtype=np.intp)
+
+
+def thinned(stamps: Array, period: float) -> npt.NDArray[np.intp]:
+    """Indices of stamps (N,), increasing, that are at least a period apart, s; the first is among them."""
+    chosen: list[int] = []
+    for k, stamp in enumerate(stamps):
+        if not chosen or stamp >= stamps[chosen[-1]] + period:
+            chosen.append(k)
+    return np.array(chosen, dtype=np.intp)
