@@ -86,6 +86,7 @@ class McapFile:
         self._blocks: list[_Block] = []
         self._channels: dict[int, Channel] = {}
         self._schemas: dict[int, Schema] = {}
+        self._promised = 0
         try:
             self._walk()
             self._look_into_unknown_blocks()
@@ -130,7 +131,7 @@ class McapFile:
             try:
                 opcode, offset = self._take_record(offset)
             except (_DamagedError, *_BROKEN_RECORD) as error:
-                chunk = min((c for c in self._indexed_chunks() if c > offset), default=None)
+                chunk = min((c for c in self._indexed_chunks() if offset < c < self._size), default=None)
                 if chunk is None:
                     self._problems.append(f"{self._name} {error}{self._after()}: what followed is lost")
                     return
@@ -160,6 +161,8 @@ class McapFile:
                 self._blocks[-1].counts[channel] += size // 16
         elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
             self._take_definition(opcode, self._read(at, length))
+        elif opcode == Opcode.STATISTICS:
+            (self._promised,) = struct.unpack("<Q", self._read(at, 8))
         return opcode, end
 
     def _take_chunk(self, at: int, length: int) -> None:
@@ -279,6 +282,9 @@ class McapFile:
     def _sort_channels(self) -> tuple[dict[str, TopicInfo], dict[str, Definition]]:
         """The topics that can be used; of several types on one topic, the one with the most messages."""
         counts: Counter[int] = sum((b.counts for b in self._blocks), Counter())
+        if counts.total() < self._promised and not self._problems:
+            missing = self._promised - counts.total()
+            self._problems.append(f"{self._name}: {missing} of {self._promised} message(s) are not found")
         lost = sum(count for channel, count in counts.items() if channel not in self._channels)
         if lost:
             self._problems.append(f"{self._name}: the topic of {lost} message(s) is lost with a damaged chunk")

@@ -114,9 +114,14 @@ class SqliteFile:
 
     def _collect(self, order: str, numbers: array[int]) -> None:
         rows = self._database.execute(f"SELECT id, topic_id, timestamp FROM messages NOT INDEXED ORDER BY id {order}")
+        lost = 0
         for row in rows:
             if all(isinstance(value, int) for value in row):
                 numbers.extend(row)
+            else:
+                lost += 1
+        if lost:
+            self._problems.append(f"{self._name}: {lost} message(s) have no time or topic and are left out")
 
     def _read_definitions(self) -> dict[str, Definition]:
         """The definitions of the message types; files of Humble and older hold none."""

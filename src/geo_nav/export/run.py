@@ -48,6 +48,12 @@ class ExportRun:
         """The bags that went in, where the run was made from bags."""
         return [Path(path) for path in self.recording.info.inputs]
 
+    @property
+    def truth_gap(self) -> float:
+        """Longest time between two true poses that is interpolated, seconds."""
+        config = EvaluationConfig()
+        return config.max_truth_gap if self.recording.truth_has_orientation else config.max_position_gap
+
     def wants(self, part: str, there: bool) -> bool:
         """Whether a part is to be written.
 
@@ -82,7 +88,7 @@ class ExportRun:
     def truth(self, default_rate: float | None) -> TimedPoses | None:
         """The truth; None where there is none or it is not wanted. See :meth:`estimate`."""
         truth = self.recording.truth
-        stamps = self._stamps(truth, default_rate, EvaluationConfig().max_truth_gap)
+        stamps = self._stamps(truth, default_rate, self.truth_gap)
         return truth.at(stamps) if self.wants("truth", len(stamps) > 0) else None
 
     def scored(self) -> tuple[TimedPoses, TimedPoses] | None:
@@ -108,8 +114,14 @@ class ExportRun:
         chosen = [fix for fix, keep in zip(self.recording.fixes, inside, strict=True) if keep]
         if not self.wants("fixes", len(chosen) > 0):
             return []
-        config = EvaluationConfig()
-        return score_fixes(chosen, self.recording.truth, self.recording.T_base_camera, config.max_truth_gap)
+        return score_fixes(
+            chosen,
+            self.recording.truth,
+            self.recording.T_base_camera,
+            self.truth_gap,
+            self.recording.truth_sigma,
+            self.recording.truth_has_orientation,
+        )
 
     def gps(self) -> Array:
         """(N, 4) stamp (s), latitude, longitude (degrees), ellipsoidal height (m); empty where it is not wanted."""

@@ -37,9 +37,9 @@ _Message = tuple[int, BagInput, str, bytes]
 def write(run: ExportRun) -> list[Path]:
     """Writes the folder `result_bag`; a result bag that is there already is replaced.
 
-    In the order of the receive times of the input. A topic that both sides have is taken from the run, but for
-    transforms and diagnostics, which are joined; the input's transforms to frames that geo_nav publishes itself are
-    left out, for a frame has one parent. Latched topics stay latched, and what they said before the stretch is said at
+    In the order of the receive times of the input. Of a topic that both sides have, geo_nav's is taken from the run and a
+    sensor's from the input. Transforms and diagnostics are joined; the input's transforms to frames that geo_nav
+    publishes itself are left out, for a frame has one parent. Latched topics stay latched, and what they said before the stretch is said at
     its beginning.
 
     Raises:
@@ -55,10 +55,10 @@ def write(run: ExportRun) -> list[Path]:
         offered = _offered(folders)
         begin, end = _window(run)
         latched = {t for t, qos in offered.items() if qos[0].durability == QosDurability.TRANSIENT_LOCAL}
-        streams = [_messages(ours, _wanted(run, ours), _bag_time(run))]
+        streams = [_messages(ours, _wanted(run, ours, theirs, True), _bag_time(run))]
         if theirs is not None:
-            streams.append(_messages(theirs, _wanted(run, theirs, ours), int))
-            streams[1] = _without_transforms(streams[1], _child_frames(ours))
+            inputs = _messages(theirs, _wanted(run, theirs, ours, False), int)
+            streams.append(_without_transforms(inputs, _child_frames(ours)))
         merged = heapq.merge(*streams, key=lambda item: item[0])
         kept = _in_stretch(merged, begin, end, latched | LATCHED_TOPICS)
         try:
@@ -93,18 +93,22 @@ def _offered(folders: Sequence[Path]) -> dict[str, list[Qos]]:
     return offered
 
 
-def _wanted(run: ExportRun, bag: BagInput, other: BagInput | None = None) -> list[str]:
-    """Topics that are taken: all but camera frames where they are not wanted, and what the other bag has, too."""
-    return [
-        topic
-        for topic, info in bag.topics.items()
-        if (run.options.images or info.msgtype not in _IMAGES or topic.startswith("/geo_nav/"))
-        and (
-            other is None
-            or topic not in other.topics
-            or (topic in _SHARED and other.topics[topic].msgtype == info.msgtype)
-        )
-    ]
+def _wanted(run: ExportRun, bag: BagInput, other: BagInput | None, ours: bool) -> list[str]:
+    """Topics that are taken from a bag.
+
+    Not camera frames, where they are not wanted; and of the topics that both bags have, geo_nav's from the run, sensors
+    from the input, and those that are shared from both.
+    """
+
+    def taken(topic: str, kind: str) -> bool:
+        of_geo_nav = topic.startswith("/geo_nav/")
+        if kind in _IMAGES and not of_geo_nav and not run.options.images:
+            return False
+        if other is None or topic not in other.topics:
+            return True
+        return other.topics[topic].msgtype == kind if topic in _SHARED else of_geo_nav == ours
+
+    return [topic for topic, info in bag.topics.items() if taken(topic, info.msgtype)]
 
 
 def _bag_time(run: ExportRun) -> Callable[[int], int]:

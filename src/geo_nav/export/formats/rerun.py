@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,6 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
 from geo_nav import GeoNavError
-from geo_nav.evaluation import EvaluationConfig
-from geo_nav.evaluation.bag import STATUS
-from geo_nav.evaluation.bag_input import open_bag
 from geo_nav.evaluation.fixes import ScoredFix
 from geo_nav.evaluation.recording import OdometryTrack
 from geo_nav.evaluation.trajectory import TimedPoses
@@ -107,7 +103,11 @@ def _blueprint() -> Any:
                     rrb.Spatial2DView(origin="matches", name="frame, render, matches"),
                 ),
                 rrb.TimeSeriesView(origin="error", name="error and 1 sigma, m"),
-                rrb.TimeSeriesView(origin="status", name="status"),
+                rrb.Tabs(
+                    rrb.TimeSeriesView(origin="protection", name="protection levels, m"),
+                    rrb.TimeSeriesView(origin="status", name="state"),
+                    rrb.TimeSeriesView(origin="nis", name="NIS"),
+                ),
                 rrb.TextLogView(origin="log", name="log"),
             ),
             column_shares=[3, 2],
@@ -189,19 +189,21 @@ def ellipsoids(covariances: Array, probability: float) -> tuple[Array, Array]:
 def _log_errors(stream: Any, run: ExportRun, track: OdometryTrack) -> None:
     """Errors where there is truth, and the claimed 1 sigma, east, north and up."""
     poses, truth = track.poses, run.recording.truth
-    covered = truth.covers(poses.stamps, EvaluationConfig().max_truth_gap)
+    covered = truth.covers(poses.stamps, run.truth_gap)
     errors = poses.positions[covered] - truth.at(poses.stamps[covered]).positions
     sigma = np.sqrt(np.maximum(np.diagonal(track.covariances, axis1=1, axis2=2), 0.0))
     for k, axis in enumerate(("east", "north", "up")):
-        if len(errors):
-            _log_series(stream, f"error/{axis}", poses.stamps[covered], errors[:, k])
+        _log_series(stream, f"error/{axis}", poses.stamps[covered], errors[:, k])
         _log_series(stream, f"error/sigma_{axis}", poses.stamps, sigma[:, k])
 
 
 def _log_series(stream: Any, entity: str, stamps: Array, values: Array) -> None:
+    """A curve of the finite values (N,) at stamps (N,)."""
     import rerun as rr
 
-    stream.send_columns(entity, _times(stamps), rr.Scalars.columns(scalars=values))
+    finite = np.isfinite(values)
+    if finite.any():
+        stream.send_columns(entity, _times(stamps[finite]), rr.Scalars.columns(scalars=values[finite]))
 
 
 def _log_fixes(stream: Any, fixes: list[ScoredFix]) -> None:
@@ -285,29 +287,19 @@ def _log_status(stream: Any, run: ExportRun) -> None:
     """State, protection levels and NIS as published, and each change of state with its reason in the log."""
     import rerun as rr
 
-    begin, end = run.window
-    series: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    changes: list[tuple[float, str]] = []
-    with open_bag(run.recording.run_dir / "bag") as bag:
-        state = None
-        # Runs of older versions lack some of the fields.
-        for _, _, message in bag.decoded([STATUS]):
-            stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
-            if not begin <= stamp <= end:
-                continue
-            series["status/state"].append((stamp, float(message.state)))
-            for name in ("horizontal_level_95", "horizontal_level_999", "vertical_level_95", "vertical_level_999"):
-                series[f"status/{name}"].append((stamp, float(getattr(message, name, np.nan))))
-            for monitor in getattr(message, "consistency", ()):
-                series[f"status/nis_{monitor.kind}"].append((stamp, float(monitor.nis)))
-            if message.state != state:
-                state = message.state
-                changes.append((stamp, f"{NavigationState(state).name}: {message.reason}"))
+    status, (begin, end) = run.recording.status, run.window
+    inside = np.flatnonzero((status.stamps >= begin) & (status.stamps <= end))
+    if len(inside) == 0:
+        return
+    stamps = status.stamps[inside]
     step = rr.SeriesLines(interpolation_mode=rr.components.InterpolationMode.StepAfter)
     stream.log("status/state", step, static=True)
-    for entity, samples in series.items():
-        stamps, values = np.array(samples).T
-        finite = np.isfinite(values)
-        if finite.any():
-            _log_series(stream, entity, stamps[finite], values[finite])
-    _log_texts(stream, np.array([stamp for stamp, _ in changes]), [text for _, text in changes], "INFO")
+    _log_series(stream, "status/state", stamps, status.states[inside].astype(np.float64))
+    for k, name in enumerate(("horizontal_95", "horizontal_999", "vertical_95", "vertical_999")):
+        _log_series(stream, f"protection/{name}", stamps, status.levels[inside, k])
+    for kind in sorted({kind for k in inside for kind in status.consistency[k]}):
+        nis = [found.nis if (found := status.consistency[k].get(kind)) else np.nan for k in inside]
+        _log_series(stream, f"nis/{kind}", stamps, np.array(nis))
+    changes = [k for n, k in enumerate(inside) if n == 0 or status.states[k] != status.states[inside[n - 1]]]
+    texts = [f"{NavigationState(int(status.states[k])).name}: {status.reasons[k]}" for k in changes]
+    _log_texts(stream, status.stamps[changes], texts, "INFO")
