@@ -51,7 +51,8 @@ def export_run(
     """
     names = format_names() if "all" in formats else tuple(dict.fromkeys(formats))
     writers = {name: format_writer(name) for name in names}
-    run = ExportRun(read_run(run_dir, info), options)
+    recording = read_run(run_dir, info)
+    run = ExportRun(recording, options, list(recording.problems))
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ class ExportRun:
             ExportError: it was named, and nothing can be scored.
         """
         try:
-            stamps = evaluate_recording(self.recording).errors.stamps
+            stamps = self._scored_stamps
         except EvaluationError as error:
             if "scored" in self.options.parts:
                 raise ExportError(str(error)) from error
@@ -147,6 +148,10 @@ class ExportRun:
             )
         points = np.asarray(positions, dtype=np.float64).reshape(-1, 3)
         return np.column_stack(self.recording.origin.to_geodetic(points))
+
+    @cached_property
+    def _scored_stamps(self) -> Array:
+        return evaluate_recording(self.recording).errors.stamps
 
     def _inside(self, stamps: Array) -> npt.NDArray[np.bool_]:
         begin, end = self.window

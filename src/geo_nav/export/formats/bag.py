@@ -37,10 +37,10 @@ _Message = tuple[int, BagInput, str, bytes]
 def write(run: ExportRun) -> list[Path]:
     """Writes the folder `result_bag`; a result bag that is there already is replaced.
 
-    In the order of the receive times of the input. Of a topic that both sides have, geo_nav's is taken from the run and a
-    sensor's from the input. Transforms and diagnostics are joined; the input's transforms to frames that geo_nav
-    publishes itself are left out, for a frame has one parent. Latched topics stay latched, and what they said before the stretch is said at
-    its beginning.
+    In the order of the receive times of the input. Of a topic that both sides have, geo_nav's is taken from the run and
+    a sensor's from the input. Transforms and diagnostics are joined; the input's transforms to frames that geo_nav
+    publishes itself are left out, for a frame has one parent. Latched topics stay latched, and what they said before
+    the stretch is said at its beginning.
 
     Raises:
         ExportError: the folder holds something else, or no message lies in the stretch.

@@ -27,6 +27,8 @@ def trajectories(run: ExportRun) -> dict[str, TimedPoses]:
         found["trajectory_truth"] = truth
     if scored is not None:
         found["scored"], found["scored_truth"] = scored
+    if not run.recording.truth_has_orientation and (truth is not None or scored is not None):
+        run.notes.append("the truth has no orientation: its trajectory has the estimate's")
     if not found:
         raise ExportError("neither estimate nor truth of this stretch is wanted or there: nothing to write")
     return found
