@@ -59,7 +59,7 @@ def tie_points_message(t: float, age: float = 0.0) -> object:
     )
 
 
-def write_exported_run(folder: Path, duration: float = 40.0) -> Path:
+def write_exported_run(folder: Path, duration: float = 40.0, **info: object) -> Path:
     """`folder/run`, whose `run.json` names `folder/input`; frames and tie points every second."""
     run_dir = write_run(folder / "run", duration=duration, imu_rate=50.0, odometry_noise=0.2)
     frames = transforms(EPOCH, {("map", "odom"): TO_ODOM, ("odom", "base_link"): TO_ODOM})
@@ -80,5 +80,5 @@ def write_exported_run(folder: Path, duration: float = 40.0) -> Path:
         for received, topic, content in sorted(queue, key=lambda item: item[0]):
             bag.write(topic, content, EPOCH + received, latched=topic == "/tf_static")
     told = json.loads((run_dir / "run.json").read_text())
-    (run_dir / "run.json").write_text(json.dumps({**told, "name": TITLE, "inputs": ["../input"]}))
+    (run_dir / "run.json").write_text(json.dumps({**told, "name": TITLE, "inputs": ["../input"], **info}))
     return run_dir

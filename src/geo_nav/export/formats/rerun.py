@@ -55,7 +55,7 @@ def write(run: ExportRun) -> list[Path]:
     if estimate is None and truth is None and not fixes:
         raise ExportError("no part of this stretch is wanted or there: nothing to write")
     path = run.options.out / "run.rrd"
-    stream = rr.RecordingStream("geo_nav")
+    stream = rr.RecordingStream("geo_nav", send_properties=False)
     stream.set_log_time_enabled(False)
     stream.set_log_tick_enabled(False)
     stream.save(path, default_blueprint=_blueprint())
@@ -75,6 +75,7 @@ def _log_run(
     import rerun as rr
 
     stream.send_recording_name(run.title)
+    stream.send_recording_start_time_nanos(round(run.window[0] * 1e9))
     stream.log("map", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
     _log_site(stream, run)
     if estimate is not None:
