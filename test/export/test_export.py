@@ -120,6 +120,8 @@ def test_options_out_of_range(tmp_path, wrong, said):
 def test_unknown_formats_and_runs(run_dir, tmp_path):
     with pytest.raises(ExportError, match="unknown format 'gpx': use one of bag, geojson"):
         export_run(run_dir, ["gpx"], ExportOptions(tmp_path))
+    with pytest.raises(ExportError, match="no format is named"):
+        export_run(run_dir, [], ExportOptions(tmp_path))
     with pytest.raises(EvaluationError, match="no bag"):
         export_run(tmp_path / "nowhere", ["tum"], ExportOptions(tmp_path))
     (tmp_path / "file").write_text("")

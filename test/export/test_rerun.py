@@ -120,6 +120,16 @@ def test_a_site_that_is_gone_is_noted(exported, tmp_path):
     assert ("/map/estimate/path", "strips") in read(done.paths["rerun"][0])
 
 
+def test_an_input_that_is_gone_costs_only_its_frames(exported, tmp_path):
+    run_dir = exported[0]
+    done = export_run(run_dir, ["rerun", "bag"], ExportOptions(tmp_path), info=write_info(run_dir, inputs=["gone"]))
+    assert "gone" in done.failures["bag"]
+    assert any("gone" in note for note in done.notes)
+    found = read(done.paths["rerun"][0])
+    assert ("/map/camera", "translation") in found
+    assert ("/map/camera/frame", "blob") not in found
+
+
 def write_info(run_dir, **changes):
     path = run_dir / "other.json"
     path.write_text(json.dumps({**json.loads((run_dir / "run.json").read_text()), **changes}))

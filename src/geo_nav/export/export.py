@@ -46,10 +46,12 @@ def export_run(
         progress: called with the format that is written next, how many are done, and of how many.
 
     Raises:
-        ExportError: a format is unknown, or the folder cannot be made.
+        ExportError: no format is named, one is unknown, or the folder cannot be made.
         EvaluationError: the run cannot be read.
     """
     names = format_names() if "all" in formats else tuple(dict.fromkeys(formats))
+    if not names:
+        raise ExportError(f"no format is named: use {', '.join(format_names())}, by commas, or all")
     writers = {name: format_writer(name) for name in names}
     recording = read_run(run_dir, info)
     run = ExportRun(recording, options, list(recording.problems))

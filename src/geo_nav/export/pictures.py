@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ _TO_BGR = {
     "mono8": cv2.COLOR_GRAY2BGR,
     "8UC1": cv2.COLOR_GRAY2BGR,
 }
+_ROLES = ("image", "camera_info")
 _CHANNELS = {"rgb8": 3, "bgr8": 3, "8UC3": 3, "rgba8": 4, "bgra8": 4, "mono8": 1, "8UC1": 1}
 _QUALITY = [int(cv2.IMWRITE_JPEG_QUALITY), 80]
 _TOLERANCE = 1e-3
@@ -67,12 +68,13 @@ class FrameTiePoints:
 
 
 def frame_contents(
-    bags: Sequence[Path], stamps: Array, width: int, images: bool, notes: list[str]
+    bags: Sequence[Path], told: Mapping[str, str], stamps: Array, width: int, images: bool, notes: list[str]
 ) -> Iterator[FramePicture | FrameTiePoints]:
     """What the bags hold of the frames of some stamps, in the order of arrival.
 
     Args:
         bags: the run's own and those that went in.
+        told: topic of a role, where `run.json` names it; else it is guessed.
         stamps: (N,) seconds, increasing.
         width: of the pictures, pixels; no picture is made larger.
         images: whether pictures are wanted.
@@ -82,7 +84,8 @@ def frame_contents(
         EvaluationError: a bag cannot be read.
     """
     with open_bag(bags) as bag:
-        topics = choose_topics(bag.topics).topics
+        known = {role: topic for role, topic in told.items() if role in _ROLES and topic in bag.topics}
+        topics = choose_topics(bag.topics, known).topics
         undistorter = _undistorter(bag, topics.get("camera_info"), width, notes)
         pinhole = None if undistorter is None else undistorter.pinhole
         shown = images and undistorter is not None and "image" in topics
@@ -92,18 +95,16 @@ def frame_contents(
             stamp = _seconds(message.header.stamp)
             if not _is_among(stamp, stamps):
                 continue
-            if topic == TIE_POINTS:
-                if _seconds(message.reference_stamp) == stamp:
-                    yield _tie_points(stamp, message, pinhole)
-            elif undistorter is not None:
-                try:
-                    picture = undistorter(_picture(message))
-                except (ExportError, RenderingError) as error:
-                    skipped[str(error)] += 1
-                    continue
-                yield FramePicture(stamp, undistorter.pinhole, cv2.imencode(".jpg", picture, _QUALITY)[1].tobytes())
+            try:
+                if topic == TIE_POINTS:
+                    if _seconds(message.reference_stamp) == stamp:
+                        yield _tie_points(stamp, message, pinhole)
+                elif undistorter is not None:
+                    yield _frame_picture(stamp, message, undistorter)
+            except (ExportError, RenderingError) as error:
+                skipped[f"on {topic} are not shown: {error}"] += 1
         notes.extend(bag.problems)
-        notes.extend(f"{count} camera frame(s) are not shown: {reason}" for reason, count in skipped.items())
+        notes.extend(f"{count} message(s) {reason}" for reason, count in skipped.items())
 
 
 def _seconds(stamp: Any) -> float:
@@ -130,6 +131,11 @@ def _undistorter(bag: BagInput, topic: str | None, width: int, notes: list[str])
             return None
         return Undistorter(camera, min(width, camera.width))
     return None
+
+
+def _frame_picture(stamp: float, message: Any, undistorter: Undistorter) -> FramePicture:
+    jpeg = cv2.imencode(".jpg", undistorter(_picture(message)), _QUALITY)[1].tobytes()
+    return FramePicture(stamp, undistorter.pinhole, jpeg)
 
 
 def _picture(message: Any) -> Picture:

@@ -71,7 +71,7 @@ def rows(columns: dict[str, Any]) -> list[Row]:
 def fix_row(scored: ScoredFix) -> Row:
     """What is told of a fix: the verdict, its reason and numbers, 1 sigma, and the distance from the truth if known."""
     fix = scored.fix
-    sigma = [math.nan] * 3 if fix.covariance is None else np.sqrt(np.diag(fix.covariance)[:3]).tolist()
+    sigma = [math.nan] * 3 if fix.covariance is None else np.sqrt(np.maximum(np.diag(fix.covariance)[:3], 0.0)).tolist()
     values = {
         "stamp": fix.stamp,
         "time": utc(fix.stamp),

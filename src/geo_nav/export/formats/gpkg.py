@@ -33,13 +33,32 @@ def write(run: ExportRun) -> list[Path]:
     Raises:
         ExportError: pyogrio is missing, nothing is wanted, or the file cannot be written.
     """
+    try:
+        from pyogrio import errors, raw
+    except ImportError as error:
+        raise missing_library("pyogrio", "export") from error
     path = run.options.out / "run.gpkg"
     layers = _layers(run)
     if not layers:
         raise ExportError("no part of this stretch is wanted or there: nothing to write")
     path.unlink(missing_ok=True)
     for layer, (table, geometry) in layers.items():
-        _write_layer(path, layer, table, geometry)
+        columns = {name: _column([row[name] for row in table]) for name in table[0]}
+        try:
+            raw.write(
+                path,
+                np.array(geometry, dtype=object),
+                list(columns.values()),
+                list(columns),
+                layer=layer,
+                driver="GPKG",
+                geometry_type="LineString Z" if layer == "paths" else "Point Z",
+                crs="EPSG:4979",
+                # 100 is GDAL's flag for UTC.
+                gdal_tz_offsets={"time": np.full(len(table), 100)} if "time" in columns else None,
+            )
+        except (errors.DataSourceError, errors.DataLayerError, errors.FieldError, errors.GeometryError) as error:
+            raise ExportError(f"{path} cannot be written: {error}") from error
     return [path]
 
 
@@ -63,29 +82,6 @@ def _layers(run: ExportRun) -> dict[str, tuple[list[Row], list[bytes | None]]]:
     if lines:
         layers["paths"] = [{"part": part} for part in lines], [_line(line) for line in lines.values()]
     return layers
-
-
-def _write_layer(path: Path, layer: str, table: list[Row], geometry: list[bytes | None]) -> None:
-    try:
-        from pyogrio import errors, raw
-    except ImportError as error:
-        raise missing_library("pyogrio", "export") from error
-    columns = {name: _column([row[name] for row in table]) for name in table[0]}
-    try:
-        raw.write(
-            path,
-            np.array(geometry, dtype=object),
-            list(columns.values()),
-            list(columns),
-            layer=layer,
-            driver="GPKG",
-            geometry_type="LineString Z" if layer == "paths" else "Point Z",
-            crs="EPSG:4979",
-            # 100 is GDAL's flag for UTC.
-            gdal_tz_offsets={"time": np.full(len(table), 100)} if "time" in columns else None,
-        )
-    except (errors.DataSourceError, errors.DataLayerError, errors.FieldError, errors.GeometryError) as error:
-        raise ExportError(f"{path} cannot be written: {error}") from error
 
 
 def _column(values: list[Any]) -> npt.NDArray[Any]:

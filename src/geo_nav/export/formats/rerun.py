@@ -62,7 +62,7 @@ def write(run: ExportRun) -> list[Path]:
     try:
         _log_run(stream, run, estimate, truth, fixes)
     except BaseException:
-        path.unlink()
+        path.unlink(missing_ok=True)
         raise
     finally:
         stream.disconnect()
@@ -110,6 +110,7 @@ def _blueprint() -> Any:
                     rrb.TimeSeriesView(origin="nis", name="NIS"),
                 ),
                 rrb.TextLogView(origin="log", name="log"),
+                row_shares=[3, 3, 3, 2],
             ),
             column_shares=[3, 2],
         ),
@@ -118,8 +119,8 @@ def _blueprint() -> Any:
 
 
 def _times_of(stamps: npt.ArrayLike) -> npt.NDArray[np.datetime64]:
-    """Seconds → UTC to the nanosecond."""
-    return np.round(np.asarray(stamps, dtype=np.float64) * 1e9).astype("datetime64[ns]")
+    """Seconds → UTC to the microsecond, which is what a float64 holds of them."""
+    return np.round(np.asarray(stamps, dtype=np.float64) * 1e6).astype("datetime64[us]").astype("datetime64[ns]")
 
 
 def _times(stamps: Array) -> list[Any]:
@@ -248,8 +249,10 @@ def _log_frames(stream: Any, run: ExportRun, fixes: list[ScoredFix]) -> None:
     stream.send_columns("map/camera", _times(stamps), columns)
     length = max(1.0, _FRUSTUM * float(np.linalg.norm(np.ptp(positions, axis=0))))
     camera = None
-    bags = [run.recording.run_dir / "bag", *run.inputs]
-    for content in frame_contents(bags, stamps, _WIDTH, run.options.images, run.notes):
+    # An input that is gone costs the frames, and is among the run's problems.
+    bags = [run.recording.run_dir / "bag", *(path for path in run.inputs if path.exists())]
+    told = run.recording.info.topics
+    for content in frame_contents(bags, told, stamps, _WIDTH, run.options.images, run.notes):
         if content.camera != camera:
             camera = content.camera
             size, K = [camera.width, camera.height], camera.matrix
