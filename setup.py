@@ -66,6 +66,10 @@ setup(
     extras_require={
         # The hloc-like chain that `geo-nav bench registration` compares with.
         "bench": ["pycolmap>=3.12,<5"],
+        # What `geo-nav export` writes KML, GeoPackage and NMEA with.
+        "export": ["pynmeagps>=1.0.36,<2", "pyogrio>=0.10,<1", "simplekml>=1.3.5,<2"],
+        # Its Rerun recordings.
+        "rerun": ["rerun-sdk>=0.39,<1"],
         "test": [
             "pytest>=8,<10",
             "pytest-timeout>=2.3,<3",
