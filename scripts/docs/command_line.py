@@ -7,8 +7,8 @@ import sys
 
 import mkdocs_gen_files
 
-COMMAND = [sys.executable, "-m", "typer", "geo_nav.cli", "utils", "docs", "--name", "geo-nav", "--title", "Command line"]
+COMMAND = [sys.executable, "-m", "typer", "geo_nav.cli", "utils", "docs", "--name", "geo-nav"]
 
-made = subprocess.run(COMMAND, stdout=subprocess.PIPE, text=True, check=True)
+made = subprocess.run([*COMMAND, "--title", "Command line"], stdout=subprocess.PIPE, text=True, check=True)
 with mkdocs_gen_files.open("reference/command_line.md", "w") as page:
     page.write(made.stdout)

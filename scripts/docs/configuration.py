@@ -21,16 +21,16 @@ NODES = ROOT / "src" / "geo_nav" / "nodes"
 PAGE = "reference/configuration.md"
 INTRODUCTION = """# Parameters
 
-Every parameter of every node. [`config/aerial.yaml`](../repository/config/aerial.yaml.md) shows those of a vehicle with their
-defaults: copy it, change it, and give it as `config:=my.yaml`. A value that is out of its range, or of another type, keeps
-the node from starting, and the message names all such. Every node also has `autostart` (bool, true): it configures and
-activates itself.
+Every parameter of every node. [`config/aerial.yaml`](../repository/config/aerial.yaml.md) shows those of a vehicle
+with their defaults: copy it, change it, and give it as `config:=my.yaml`. A value that is out of its range, or of
+another type, keeps the node from starting, and the message names all such. Every node also has `autostart` (bool,
+true): it configures and activates itself.
 """
 _LIMITS = (
-    (Gt, "gt", "> {}"),
-    (Ge, "ge", "≥ {}"),
-    (Lt, "lt", "< {}"),
-    (Le, "le", "≤ {}"),
+    (Gt, "gt", ">\u00a0{}"),
+    (Ge, "ge", "≥\u00a0{}"),
+    (Lt, "lt", "<\u00a0{}"),
+    (Le, "le", "≤\u00a0{}"),
     (MinLen, "min_length", "at least {} values"),
     (MaxLen, "max_length", "at most {} values"),
 )
@@ -124,8 +124,8 @@ def _kind(annotation: Any) -> str:
 
 
 def _limits(field: FieldInfo) -> str:
-    limits = ((sign, getattr(mark, name)) for mark in field.metadata for kind, name, sign in _LIMITS if isinstance(mark, kind))
-    return ", ".join(sign.format(value) for sign, value in limits)
+    marks = ((mark, limit) for mark in field.metadata for limit in _LIMITS if isinstance(mark, limit[0]))
+    return ", ".join(sign.format(getattr(mark, name)) for mark, (_, name, sign) in marks)
 
 
 def _shown(value: object) -> str:
@@ -156,7 +156,9 @@ def node_sections() -> Iterator[str]:
         own, groups = list(declared_parameters(tree)), list(checked_parameters(tree))
         if path.stem == "base" or not (own or groups):
             continue
-        yield f"## {path.stem}\n\n{_plain(ast.get_docstring(tree) or '')}\n\n{_table(own)}" if own else f"## {path.stem}\n"
+        yield f"## {path.stem}\n\n{_plain(ast.get_docstring(tree) or '')}\n"
+        if own:
+            yield _table(own)
         for group, model in groups:
             for prefix, about, rows in model_parameters(model, group):
                 heading = f"### {path.stem}: {prefix}\n\n" if prefix else ""

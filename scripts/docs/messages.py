@@ -11,7 +11,7 @@ import mkdocs_gen_files
 INTERFACES = Path(__file__).resolve().parents[2] / "src" / "geo_nav_msgs"
 INTRODUCTION = """# Messages and services
 
-The interfaces of the package `geo_nav_msgs`, from their definitions. Where each is published: [topics](../interfaces.md).
+The interfaces of the package `geo_nav_msgs`, from their definitions. Who publishes them: [topics](../interfaces.md).
 """
 
 

@@ -1,7 +1,7 @@
 """MkDocs hook: the files of the repository that the docs link to are pages of the site too.
 
-On GitHub a link such as `../setup.py` or `docs/sites.md` leads to a file. Here every linked file that lies outside `docs/`
-becomes a page, as it is, and every link is turned to where the file's page lies.
+On GitHub a link such as `../setup.py` or `docs/sites.md` leads to a file. Here every linked file that lies outside
+`docs/` becomes a page, as it is, and every link is turned to where the file's page lies.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def linked_file(source: str, link: str) -> str | None:
 
 
 def turned(markdown: str, source: str) -> str:
-    """The text of ``source`` with its links turned to the pages of the site; a link to nothing stays and is reported."""
+    """The text of ``source``, its links turned to the pages of the site; what leads to nothing stays and fails."""
     here = PurePosixPath(page_of(source).partition("#")[0]).parent
 
     def turn(match: re.Match[str]) -> str:
