@@ -33,7 +33,9 @@ setup(
         "gtsam>=4.3,<5",
         "jinja2>=3.1,<4",
         "kornia>=0.7,<1",
+        "lz4>=4,<5",
         "matplotlib>=3.8,<4",
+        "mcap>=1.2,<2",
         "moderngl>=5.10,<6",
         "numpy>=1.26,<3",
         "onnx>=1.16,<2",
@@ -53,6 +55,7 @@ setup(
         "tqdm>=4.66,<5",
         "trimesh>=4,<6",
         "typer>=0.12,<1",
+        "zstandard>=0.21,<1",
     ],
     # colcon runs pytest only where the extra `test` names it.
     extras_require={
