@@ -50,12 +50,9 @@ class Parameter:
 def declared_parameters(tree: ast.Module) -> Iterator[Parameter]:
     """The parameters that a node declares one by one."""
     for call in _calls(tree):
-        if call.name in ("string_parameter", "_rate") and all(isinstance(a, ast.Constant) for a in call.arguments):
+        if call.name == "string_parameter" and all(isinstance(a, ast.Constant) for a in call.arguments):
             name, default, description = (ast.literal_eval(a) for a in call.arguments)
-            yield Parameter(name, "string", _shown(str(default)), "", description)
-        elif call.name == "declare_parameter" and isinstance(call.arguments[0], ast.Constant):
-            name, kind = call.arguments[0].value, ast.unparse(call.arguments[1]).rpartition(".")[2]
-            yield Parameter(name, kind.lower().replace("_", " "), "", "", _comment(name))
+            yield Parameter(name, "string", _shown(default), "", description)
 
 
 def checked_parameters(tree: ast.Module) -> Iterator[tuple[str, type[BaseModel]]]:
@@ -99,13 +96,6 @@ def _calls(tree: ast.Module) -> Iterator[_Call]:
     for call in sorted(calls, key=lambda n: (n.lineno, n.col_offset)):
         assert isinstance(call.func, ast.Attribute)
         yield _Call(call.func.attr, call.args)
-
-
-def _comment(name: str) -> str:
-    """What config/aerial.yaml says beside a key."""
-    text = (ROOT / "config" / "aerial.yaml").read_text(encoding="utf-8")
-    found = re.search(rf"^ +#? *{re.escape(name)}:.*# (.+)$", text, re.MULTILINE)
-    return found[1] if found else ""
 
 
 def _kind(annotation: Any) -> str:
