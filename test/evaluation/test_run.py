@@ -214,14 +214,23 @@ def test_says_what_is_missing(run_dir, tmp_path):
         read_run(run_dir, tmp_path / "run.json")
 
 
-def test_a_bag_whose_recording_was_cut_off_is_named(tmp_path):
-    run = write_run(tmp_path, duration=11.0, imu_rate=20.0)
+def test_a_bag_whose_recording_was_cut_off_is_scored_as_far_as_it_goes(tmp_path):
+    run = write_run(tmp_path, duration=30.0, imu_rate=20.0)
     file = next((run / "bag").glob("*.mcap"))
-    file.write_bytes(file.read_bytes()[:10_000])
-    with pytest.raises(EvaluationError, match="cut off"):
-        read_run(run)
+    data = file.read_bytes()
+    file.write_bytes(data[: len(data) * 3 // 4])
     (run / "bag" / "metadata.yaml").unlink()
-    with pytest.raises(EvaluationError, match="cut off"):
+    evaluation = evaluate_run(run)
+    assert 8.0 < evaluation.end - evaluation.begin < 19.0
+    assert evaluation.statistics.rms_3d_m == pytest.approx(1.3, abs=1e-6)
+    problems = summary(evaluation)["problems"]
+    assert any("no metadata.yaml" in problem for problem in problems)
+    assert any("cut off" in problem for problem in problems)
+    console = Console(record=True, width=200)
+    print_table(evaluation, console)
+    assert "cut off" in console.export_text()
+    file.write_bytes(data[:2000])
+    with pytest.raises(EvaluationError, match=r"(?s)no message on /geo_nav/odometry.*cut off"):
         read_run(run)
 
 

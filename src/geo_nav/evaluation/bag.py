@@ -43,6 +43,7 @@ GPS_CUT = "/simulation/gps_cut"
 _OURS = (ODOMETRY, ABSOLUTE_POSE, STATUS, SITE, PICTURES)
 _COMMON = (STATIC_TRANSFORMS, GPS_CUT)
 _SENSORS = ("imu", "gps", "camera_info", "truth")
+_STATES = range(5)
 _VERDICTS = ("unknown", "consistent", "overconfident", "cautious", "contradicted")
 
 
@@ -214,6 +215,7 @@ def _imu_numbers(message: Any) -> tuple[float, ...]:
 
 
 def _status(messages: Messages) -> StatusTrack:
+    messages = sorted(((r, m) for r, m in messages if m.state in _STATES), key=lambda item: stamp_of(item[1]))
     last = messages[-1][1] if messages else None
     return StatusTrack(
         np.array([stamp_of(m) for _, m in messages], dtype=np.float64),

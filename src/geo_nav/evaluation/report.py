@@ -14,6 +14,7 @@ import numpy as np
 
 import geo_nav
 from geo_nav import GeoNavError
+from geo_nav.evaluation.error_table import write_errors
 from geo_nav.evaluation.evaluate import RunEvaluation
 from geo_nav.evaluation.fixes import ScoredFix
 from geo_nav.evaluation.summary import COMPARISON, honesty_rows, number, percent, work_rows, write_summary
@@ -54,6 +55,7 @@ def write_report(evaluation: RunEvaluation, out_dir: Path) -> Path:
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     write_summary(evaluation, out_dir / "summary.json")
+    write_errors(evaluation, out_dir / "errors.csv")
     path = out_dir / "report.html"
     path.write_text(render_report(evaluation), encoding="utf-8")
     return path

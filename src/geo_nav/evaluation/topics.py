@@ -89,8 +89,8 @@ def choose_topics(topics: Mapping[str, TopicInfo], overrides: Mapping[str, str] 
     """Finds the topic of each role.
 
     By type; of several the one with the most messages. `camera_info` is that of the image's namespace. The truth is a
-    topic whose name says so, else the GPS; a heading is an `Imu` and wheels an `Odometry` whose name says so. Topics that
-    geo_nav itself publishes are never taken, nor those without a message.
+    topic whose name says so, else the GPS; a heading is an `Imu` and wheels an `Odometry` whose name says so. Topics
+    that geo_nav itself publishes are never taken, nor those without a message.
 
     Args:
         topics: of the bag, by name.
@@ -122,8 +122,8 @@ def _require(role: str, topic: str, topics: Mapping[str, TopicInfo]) -> None:
         near = difflib.get_close_matches(topic, topics, n=1)
         fitting = [name for name, info in topics.items() if info.msgtype in ROLES[role]]
         raise EvaluationError(
-            f"the bag has no topic {topic} for {role}{f' (is {near[0]} meant?)' if near else ''}; of the types that can "
-            f"be {role} ({_short(ROLES[role])}) it has {', '.join(sorted(fitting)) or 'none'}"
+            f"the bag has no topic {topic} for {role}{f' (is {near[0]} meant?)' if near else ''}; of types that can be "
+            f"{role} ({_short(ROLES[role])}) it has {', '.join(sorted(fitting)) or 'none'}"
         )
     if topics[topic].msgtype not in ROLES[role]:
         raise EvaluationError(f"{topic} is {topics[topic].msgtype}; {role} takes {_short(ROLES[role])}")

@@ -80,9 +80,9 @@ def read_truth(path: Path, origin: LocalFrame | None) -> Truth:
     """The truth in a file.
 
     Args:
-        path: TUM (``stamp x y z qx qy qz qw``), KITTI (twelve numbers a line, with ``times.txt`` or ``NAME_times.txt`` beside
-            it), both in `map`; or CSV with the header ``stamp,latitude,longitude,height`` (s, degrees, m above the
-            ellipsoid), and ``qx,qy,qz,qw`` of `base_link` in east-north-up where it is known.
+        path: TUM (``stamp x y z qx qy qz qw``), KITTI (twelve numbers a line, with ``NAME_times.txt`` or ``times.txt``
+            beside it), both in `map`; or CSV with the header ``stamp,latitude,longitude,height`` (s, degrees, m above
+            the ellipsoid), and ``qx,qy,qz,qw`` of `base_link` in east-north-up where it is known.
         origin: of `map`, which degrees need.
 
     Raises:
@@ -158,7 +158,8 @@ def _from_gps(source: str, messages: Sequence[Any], origin: LocalFrame | None) -
 def _from_csv(path: Path, names: list[str], origin: LocalFrame | None) -> Truth:
     if tuple(names[:4]) != _GEODETIC or tuple(names[4:]) not in ((), _QUATERNION):
         raise EvaluationError(
-            f"{path}: the header of a truth in CSV is {','.join(_GEODETIC)}[,{','.join(_QUATERNION)}], not {','.join(names)}"
+            f"{path}: the header of a truth in CSV is {','.join(_GEODETIC)}[,{','.join(_QUATERNION)}], "
+            f"not {','.join(names)}"
         )
     if origin is None:
         raise EvaluationError(f"the truth {path} is in degrees, and no site says where map is: name the site")
@@ -224,11 +225,11 @@ def _in_our_frames(truth: Truth, message: Any, transforms: TransformTree, proble
     T_child_base = transforms.lookup(child, "base_link")
     if parent not in ("", "map") and T_map_parent is None:
         problems.append(
-            f"the truth {truth.source} is in '{parent}': no static transform leads to map, it is taken for map"
+            f"the truth {truth.source} is in '{parent}': no static transform leads to map, it is taken for it"
         )
     if child not in ("", "base_link") and T_child_base is None:
         problems.append(
-            f"the truth {truth.source} is of '{child}': no static transform leads to base_link, it is taken for base_link"
+            f"the truth {truth.source} is of '{child}': no static transform leads to base_link, it is taken for it"
         )
     poses = truth.poses
     if T_map_parent is not None and parent != "map":

@@ -16,8 +16,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from geo_nav import GeoNavError
-from geo_nav.evaluation import RunEvaluation, evaluate_run, print_table, summary, write_report
+from geo_nav.evaluation import RunEvaluation, evaluate_run, print_table, summary, write_report, write_summary
 from geo_nav.evaluation.bag_input import find_bags
+from geo_nav.replay.ablations import require_ablations
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.parameters import default_parameter_file, read_parameters
 from geo_nav.replay.run import ReplayOptions, replay_bag
@@ -60,6 +61,7 @@ def evaluate_bags(
         GeoNavError: an option, the site or the parameter file cannot be used.
     """
     console = Console(stderr=as_json, quiet=quiet)
+    require_ablations(ablations)
     bags = [bag for path in paths for bag in find_bags(path)]
     parameters = read_parameters(config or default_parameter_file())
     if matcher:
@@ -68,7 +70,7 @@ def evaluate_bags(
         task = bar.add_task("", total=None, speed="")
         options = ReplayOptions(
             load_site(site), _descriptor(site), parameters, _roles(topics), truth, gps, start, info,
-            lambda done, total: None, console.print, stopped.is_set,
+            lambda done, total: None, console.print, stopped.is_set, ablations, through_ros,
         )  # fmt: skip
         found: dict[str, RunEvaluation] = {}
         failed: dict[str, str] = {}
@@ -94,7 +96,7 @@ def evaluate_bags(
 
 def _evaluated(bag: Path, folder: Path, options: ReplayOptions, console: Console) -> RunEvaluation:
     outcome = replay_bag(bag, folder, options)
-    resources = outcome.profile.resources()
+    resources = outcome.resources
     for line in outcome.warnings:
         console.print(f"[yellow]{line}[/yellow]", highlight=False)
     if outcome.interrupted:
@@ -102,6 +104,9 @@ def _evaluated(bag: Path, folder: Path, options: ReplayOptions, console: Console
     console.print(f"GPS fixes used {outcome.gps_used}, withheld {outcome.gps_withheld}")
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in list(resources["by_stage"].items())[:6])
     console.print(f"replayed in {resources['wall_seconds']:.1f} s ({resources['cpu_seconds']:.1f} s of CPU): {stages}")
+    for name in options.ablations:
+        if (folder / "ablations" / name / "run.json").is_file():
+            write_summary(evaluate_run(folder / "ablations" / name), folder / "ablations" / name / "summary.json")
     evaluation = evaluate_run(folder)
     path = write_report(evaluation, folder)
     print_table(evaluation, console)

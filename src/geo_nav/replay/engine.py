@@ -93,13 +93,13 @@ class Outcome:
 
     Attributes:
         begun: stamp of the first TRACKING, s; None where fusion has never started.
-        gps_cut: stamp of the last GPS fix where GPS was used for a time, else as ``begun``: what is scored begins there.
+        gps_cut: stamp of the last GPS fix where GPS was used for a time, else ``begun``: what is scored begins there.
         gps_used: GPS fixes given to fusion.
         gps_withheld: GPS fixes kept from it.
         reason: of the last status.
         warnings: what went wrong meanwhile.
         interrupted: whether it was broken off.
-        profile: of the time spent.
+        resources: what it took, as `run.json` has it.
     """
 
     begun: float | None
@@ -109,7 +109,7 @@ class Outcome:
     reason: str
     warnings: list[str]
     interrupted: bool
-    profile: Profile
+    resources: dict[str, Any]
 
 
 class Replay:
@@ -187,7 +187,7 @@ class Replay:
         cut = None if self._begun is None else max(self._begun, self._gps_cut or self._begun)
         return Outcome(
             self._begun, cut, self._gps.used, self._gps.withheld, reason, self._log.lines(), interrupted,
-            self._profile,
+            self._profile.resources(),
         )  # fmt: skip
 
     def _close(self) -> None:

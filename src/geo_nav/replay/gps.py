@@ -32,28 +32,29 @@ class GpsPlan:
     use: GpsUse
     seconds: float = 0.0
 
+    def __str__(self) -> str:
+        """As :func:`gps_plan` reads it."""
+        return f"until:{self.seconds:g}" if self.use is GpsUse.UNTIL else str(self.use)
 
-def gps_plan(gps: str, start: str) -> GpsPlan:
-    """The plan of the options ``--gps`` and ``--start``.
+
+def gps_plan(text: str) -> GpsPlan:
+    """The plan in words.
 
     Args:
-        gps: ``truth``, ``use`` or ``until:SECONDS``.
-        start: ``gps``, or what else gives the start.
+        text: ``never``, ``start``, ``use`` (always) or ``until:SECONDS``.
 
     Raises:
-        ReplayError: ``gps`` is none of these.
+        ReplayError: it is none of these.
     """
-    if gps == "truth":
-        return GpsPlan(GpsUse.START if start == "gps" else GpsUse.NEVER)
-    if gps == "use":
-        return GpsPlan(GpsUse.ALWAYS)
-    word, _, number = gps.partition(":")
+    if text in (GpsUse.NEVER, GpsUse.START, GpsUse.ALWAYS):
+        return GpsPlan(GpsUse(text))
+    word, _, number = text.partition(":")
     try:
         seconds = float(number)
     except ValueError:
         seconds = -1.0
     if word != "until" or not 0.0 < seconds < float("inf"):
-        raise ReplayError(f"--gps is truth, use or until:SECONDS, not '{gps}'")
+        raise ReplayError(f"GPS is for truth, use, or until:SECONDS of the bag, not '{text}'")
     return GpsPlan(GpsUse.UNTIL, seconds)
 
 

@@ -57,8 +57,8 @@ def default_parameter_file() -> Path:
 def read_parameters(path: Path) -> Parameters:
     """Reads a parameter file.
 
-    Sections are names of nodes with their namespace, where `*` stands for one part of it and `**` for any number; of two
-    that match, the later one holds. Sections of other nodes are left alone.
+    Sections are names of nodes with their namespace, where `*` stands for one part of it and `**` for any number; of
+    two that match, the later one holds. Sections of other nodes are left alone.
 
     Args:
         path: of the YAML file.

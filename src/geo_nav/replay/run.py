@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from geo_nav.evaluation.topics import TopicChoice, choose_topics
 from geo_nav.evaluation.truth import Truth, read_truth, truth_from_messages
 from geo_nav.nodes.conversion import seconds
 from geo_nav.nodes.serialization import deserialized
+from geo_nav.replay.ablations import ABLATIONS, replay_fixes
 from geo_nav.replay.engine import Journey, Outcome, Replay
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.gps import GpsPlan, GpsUse, gps_plan
 from geo_nav.replay.inputs import mounting_tree, require_mounting, static_transforms, with_camera_frame
+from geo_nav.replay.live import play, played_gps
 from geo_nav.replay.parameters import Parameters
 from geo_nav.replay.run_bag import RunBag
 from geo_nav.replay.start import GivenStart, start_by_hand, start_from_truth
@@ -45,6 +47,8 @@ class ReplayOptions:
         progress: told (seconds done, seconds of the bag).
         say: takes lines for the user.
         stopped: True ends the replay where it is.
+        ablations: names, see :data:`~geo_nav.replay.ablations.ABLATIONS`.
+        through_ros: by the nodes themselves, in real time.
     """
 
     site: SiteModel
@@ -58,10 +62,12 @@ class ReplayOptions:
     progress: Callable[[float, float], object]
     say: Callable[[Any], object]
     stopped: Callable[[], bool]
+    ablations: Sequence[str] = ()
+    through_ros: bool = False
 
 
 def replay_bag(path: Path, out: Path, options: ReplayOptions) -> Outcome:
-    """Replays a bag, and writes ``out/bag`` and ``out/run.json``.
+    """Replays a bag, and writes ``out/bag`` and ``out/run.json``; the same in ``out/ablations/NAME`` of each ablation.
 
     Args:
         path: of the bag.
@@ -74,14 +80,42 @@ def replay_bag(path: Path, out: Path, options: ReplayOptions) -> Outcome:
     with open_bag(path) as bag:
         prepared = prepare(bag, options)
         make_room(out, path)
-        with RunBag(out / "bag") as output:
-            outcome = Replay(prepared.journey, output, options.stopped).run(
-                lambda done: options.progress(done, bag.end - bag.begin)
-            )
-        write_run_info(out, [path], prepared, outcome, options)
-    if outcome.begun is None and not outcome.interrupted:
-        raise ReplayError(f"fusion has never started: {outcome.reason}")
-    return outcome
+
+        def progress(done: float) -> None:
+            options.progress(done, bag.end - bag.begin)
+
+        if options.through_ros:
+            outcome = _through_ros(path, out, prepared, options, progress)
+        else:
+            with RunBag(out / "bag") as output:
+                outcome = Replay(prepared.journey, output, options.stopped).run(progress)
+        problems = list(bag.problems)
+    write_run_info(out, path, prepared, outcome, options, problems)
+    if outcome.begun is None:
+        raise ReplayError(f"fusion has not started: {outcome.reason}")
+    for name in options.ablations:
+        if not options.stopped():
+            _ablate(name, path, out, prepared, options)
+    return replace(outcome, warnings=[*problems, *outcome.warnings])
+
+
+def _ablate(name: str, path: Path, out: Path, prepared: Prepared, options: ReplayOptions) -> None:
+    """The run once more without something, in a folder of its own."""
+    folder = out / "ablations" / name
+    folder.mkdir(parents=True)
+    ablation = ABLATIONS[name]
+    options.say(f"ablation {name}: {ablation.text}")
+    outcome = replay_fixes(prepared.journey, [path], out / "bag", folder / "bag", options.stopped, ablation.apply)
+    write_run_info(folder, path, prepared, outcome, options, [], ablation={"name": name, "text": ablation.text})
+
+
+def _through_ros(
+    path: Path, out: Path, prepared: Prepared, options: ReplayOptions, progress: Callable[[float], object]
+) -> Outcome:
+    journey = prepared.journey
+    resources = play(journey, path, out, progress, options.stopped)
+    found = played_gps(out, journey)
+    return Outcome(**asdict(found), warnings=[], interrupted=options.stopped(), resources=resources)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +142,7 @@ def prepare(bag: BagInput, options: ReplayOptions) -> Prepared:
     told, truth_file = _truth_option(bag, options)
     choice = choose_topics(bag.topics, told)
     options.say(choice.table())
-    topics = choice.topics
+    topics = dict(choice.topics)
     if "imu" not in topics:
         raise ReplayError(
             "the bag has no IMU (sensor_msgs/Imu), and without one there is no navigation: it has "
@@ -125,7 +159,8 @@ def prepare(bag: BagInput, options: ReplayOptions) -> Prepared:
         missing = "camera_info" if "image" in topics else "images"
         options.say(f"the bag has no {missing}: no frame is registered, IMU and other sensors alone are fused")
         topics = {role: topic for role, topic in topics.items() if role not in ("image", "camera_info")}
-    plan = gps_plan(options.gps, options.start)
+    truth_only = GpsUse.START if options.start == "gps" else GpsUse.NEVER
+    plan = gps_plan(truth_only if options.gps == "truth" else options.gps)
     if plan.use in (GpsUse.START, GpsUse.UNTIL, GpsUse.ALWAYS) and options.start == "gps" and "gps" not in topics:
         raise ReplayError(
             "the bag has no GPS to start from: give --start truth, or --start LATITUDE,LONGITUDE,HEIGHT,HEADING"
@@ -228,16 +263,23 @@ def _is_evaluation(out: Path) -> bool:
 
 
 def write_run_info(
-    out: Path, inputs: list[Path], prepared: Prepared, outcome: Outcome, options: ReplayOptions, **more: Any
+    out: Path,
+    bag: Path,
+    prepared: Prepared,
+    outcome: Outcome,
+    options: ReplayOptions,
+    problems: Sequence[str],
+    **more: Any,
 ) -> None:
     """Writes `run.json` of a replay.
 
     Args:
         out: folder of the run.
-        inputs: bags with the sensors.
+        bag: with the sensors.
         prepared: what was replayed.
         outcome: what came of it.
         options: how it was replayed.
+        problems: of reading the bag.
         more: further keys.
     """
     given = json.loads(options.info.read_text(encoding="utf-8")) if options.info else {}
@@ -246,9 +288,9 @@ def write_run_info(
     node = journey.parameters.fusion_node
     mounting = journey.mountings.lookup(node.base_frame, node.camera_frame)
     info: dict[str, Any] = {
-        "name": inputs[0].stem,
+        "name": bag.stem,
         **kept,
-        "inputs": [os.path.relpath(path.resolve(), out.resolve()) for path in inputs],
+        "inputs": [_relative(bag, out)],
         "topics": prepared.choice.topics,
         "site": str(options.descriptor.resolve()),
         "gps_cut": outcome.gps_cut,
@@ -258,13 +300,18 @@ def write_run_info(
             "used": outcome.gps_used,
             "withheld": outcome.gps_withheld,
         },
+        "through_ros": options.through_ros,
         "interrupted": outcome.interrupted,
-        "warnings": outcome.warnings,
-        "resources": outcome.profile.resources(),
+        "warnings": [*problems, *outcome.warnings],
+        "resources": outcome.resources,
         **more,
     }
     if mounting is not None:
         info["T_base_camera"] = [*mounting.translation.tolist(), *mounting.quaternion.tolist()]
     if prepared.truth_file is not None:
-        info["truth"] = os.path.relpath(prepared.truth_file.resolve(), out.resolve())
+        info["truth"] = _relative(prepared.truth_file, out)
     (out / "run.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return os.path.relpath(path.resolve(), folder.resolve())

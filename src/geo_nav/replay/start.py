@@ -90,7 +90,8 @@ def start_by_hand(text: str, frame: LocalFrame, config: ReplayConfig) -> GivenSt
         latitude, longitude, height, heading = (float(part) for part in text.split(","))
     except ValueError:
         raise ReplayError(
-            f"--start is gps, truth, or LATITUDE,LONGITUDE,HEIGHT,HEADING (degrees, m above the ellipsoid), not '{text}'"
+            "--start is gps, truth, or LATITUDE,LONGITUDE,HEIGHT,HEADING (degrees, m above the ellipsoid), "
+            f"not '{text}'"
         ) from None
     if not (abs(latitude) <= 90.0 and abs(longitude) <= 180.0 and math.isfinite(height) and math.isfinite(heading)):
         raise ReplayError(f"--start {text}: this is no place on the Earth")
