@@ -43,8 +43,9 @@ def evaluate(
         str, typer.Option(metavar="LIST", help="Also without this and that, by the same fixes: see docs/evaluation.md.")
     ] = "",
     through_ros: Annotated[
-        bool, typer.Option("--through-ros", help="By the nodes themselves, in real time, instead of offline.")
+        bool, typer.Option("--through-ros", help="By the nodes themselves, instead of offline.")
     ] = False,
+    rate: Annotated[float, typer.Option(min=0.01, help="Of --through-ros: times real time.")] = 1.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Only errors and what --json prints.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summaries as JSON.")] = False,
 ) -> None:
@@ -56,7 +57,7 @@ def evaluate(
 
     status = evaluate_bags(
         bags, site, config, truth, gps, start, tuple(topic or ()), matcher, info, out,
-        tuple(name.strip() for name in ablations.split(",") if name.strip()), through_ros, quiet, json,
+        tuple(name.strip() for name in ablations.split(",") if name.strip()), through_ros, rate, quiet, json,
     )  # fmt: skip
     if status:
         raise typer.Exit(status)

@@ -49,6 +49,7 @@ def evaluate_bags(
     out: Path,
     ablations: Sequence[str],
     through_ros: bool,
+    rate: float,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -70,7 +71,7 @@ def evaluate_bags(
         task = bar.add_task("", total=None, speed="")
         options = ReplayOptions(
             load_site(site), _descriptor(site), parameters, _roles(topics), truth, gps, start, info,
-            lambda done, total: None, console.print, stopped.is_set, ablations, through_ros,
+            lambda done, total: None, console.print, stopped.is_set, ablations, through_ros, rate,
         )  # fmt: skip
         found: dict[str, RunEvaluation] = {}
         failed: dict[str, str] = {}

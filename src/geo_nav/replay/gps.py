@@ -17,7 +17,7 @@ class GpsUse(StrEnum):
     """Until the first TRACKING."""
     UNTIL = "until"
     """For some seconds."""
-    ALWAYS = "always"
+    ALWAYS = "use"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def gps_plan(text: str) -> GpsPlan:
     except ValueError:
         seconds = -1.0
     if word != "until" or not 0.0 < seconds < float("inf"):
-        raise ReplayError(f"GPS is for truth, use, or until:SECONDS of the bag, not '{text}'")
+        raise ReplayError(f"when GPS is used is said by truth, never, start, use or until:SECONDS, not '{text}'")
     return GpsPlan(GpsUse.UNTIL, seconds)
 
 

@@ -1,4 +1,4 @@
-"""A bag through the nodes themselves, by the launch file, in real time."""
+"""A bag through the nodes themselves, by the launch file."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def play(
     journey: Journey,
     bag: Path,
     out: Path,
+    rate: float,
     progress: Callable[[float], object],
     stopped: Callable[[], bool],
 ) -> dict[str, Any]:
@@ -40,6 +41,7 @@ def play(
         journey: what is to be replayed; it starts from GPS.
         bag: the same as a path.
         out: folder of the run.
+        rate: times real time.
         progress: told how many seconds of the bag are done.
         stopped: True ends the nodes.
 
@@ -61,13 +63,20 @@ def play(
         "record": str((out / "bag").resolve()),
         "skip_topics": " ".join(sorted(topic for topic in journey.bag.topics if topic not in played)),
         "gps": str(journey.gps),
+        "rate": str(rate),
         **{f"{role}_topic": journey.topics[role] for role in _ARGUMENTS if role in journey.topics},
     }
     if "image" in journey.topics:
         arguments["image_topic"] = journey.topics["image"].removesuffix("/compressed")
     seconds = journey.bag.end - journey.bag.begin
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    status = _launched({k: v for k, v in arguments.items() if v}, out / "launch.log", seconds, progress, stopped)
+    status = _launched(
+        {k: v for k, v in arguments.items() if v},
+        out / "launch.log",
+        seconds / rate,
+        lambda elapsed: progress(min(seconds, elapsed * rate)),
+        stopped,
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if not (out / "bag").is_dir() or (status != 0 and not stopped()):
         tail = "\n".join((out / "launch.log").read_text(errors="replace").splitlines()[-15:])
@@ -95,7 +104,7 @@ def _launched(
         )  # fmt: skip
         try:
             while process.poll() is None and not stopped() and time.monotonic() - begin < seconds + _PATIENCE:
-                progress(min(seconds, time.monotonic() - begin))
+                progress(time.monotonic() - begin)
                 time.sleep(0.2)
         finally:
             if process.poll() is None:

@@ -136,9 +136,10 @@ def _known(node: str) -> set[str]:
 
 
 def _require_foreign(path: Path, section: str) -> None:
-    """Refuses the section of a node that is none of ours, but is called nearly like one."""
-    near = difflib.get_close_matches(section.rpartition("/")[2], _NODES, n=1, cutoff=0.8)
-    if near:
+    """Refuses the section of a node that is called nearly like one of ours, or like one but without its namespace."""
+    namespace, _, name = section.rpartition("/")
+    near = difflib.get_close_matches(name, _NODES, n=1, cutoff=0.8)
+    if near and not (namespace and name in _NODES):
         raise ReplayError(f"{path}: {section} matches no node: is /**/{near[0]} meant?")
 
 
@@ -147,7 +148,7 @@ def _require_known(path: Path, section: str, name: str, nodes: list[str]) -> Non
     near = difflib.get_close_matches(name, sorted({n for node in nodes for n in _known(node)}), n=1)
     if near or len(nodes) < len(_NODES):
         meant = f": is {near[0]} meant?" if near else ""
-        raise ReplayError(f"{path}: {section} has a parameter {name}, which {' and '.join(nodes)} do not know{meant}")
+        raise ReplayError(f"{path}: {section} has a parameter {name}, which {' and '.join(nodes)} does not know{meant}")
 
 
 def _made(path: Path, node: str, kind: type[Config], flat: dict[str, Any]) -> Config:

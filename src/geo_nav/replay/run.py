@@ -48,7 +48,8 @@ class ReplayOptions:
         say: takes lines for the user.
         stopped: True ends the replay where it is.
         ablations: names, see :data:`~geo_nav.replay.ablations.ABLATIONS`.
-        through_ros: by the nodes themselves, in real time.
+        through_ros: by the nodes themselves.
+        rate: of that, times real time.
     """
 
     site: SiteModel
@@ -64,6 +65,7 @@ class ReplayOptions:
     stopped: Callable[[], bool]
     ablations: Sequence[str] = ()
     through_ros: bool = False
+    rate: float = 1.0
 
 
 def replay_bag(path: Path, out: Path, options: ReplayOptions) -> Outcome:
@@ -89,7 +91,7 @@ def replay_bag(path: Path, out: Path, options: ReplayOptions) -> Outcome:
         else:
             with RunBag(out / "bag") as output:
                 outcome = Replay(prepared.journey, output, options.stopped).run(progress)
-        problems = list(bag.problems)
+        problems = list(dict.fromkeys(bag.problems))  # every pass over the bag tells them
     write_run_info(out, path, prepared, outcome, options, problems)
     if outcome.begun is None:
         raise ReplayError(f"fusion has not started: {outcome.reason}")
@@ -113,7 +115,7 @@ def _through_ros(
     path: Path, out: Path, prepared: Prepared, options: ReplayOptions, progress: Callable[[float], object]
 ) -> Outcome:
     journey = prepared.journey
-    resources = play(journey, path, out, progress, options.stopped)
+    resources = play(journey, path, out, options.rate, progress, options.stopped)
     found = played_gps(out, journey)
     return Outcome(**asdict(found), warnings=[], interrupted=options.stopped(), resources=resources)
 
