@@ -16,6 +16,8 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from geo_nav.replay.config import ReplayConfig
+
 ROOT = Path(__file__).resolve().parents[2]
 NODES = ROOT / "src" / "geo_nav" / "nodes"
 PAGE = "reference/configuration.md"
@@ -150,10 +152,15 @@ def node_sections() -> Iterator[str]:
         if own:
             yield _table(own)
         for group, model in groups:
-            for prefix, about, rows in model_parameters(model, group):
-                heading = f"### {path.stem}: {prefix}\n\n" if prefix else ""
-                yield f"{heading}{about}\n\n{_table(rows)}"
+            yield from _model_tables(path.stem, model, group)
+
+
+def _model_tables(node: str, model: type[BaseModel], group: str = "") -> Iterator[str]:
+    for prefix, about, rows in model_parameters(model, group):
+        heading = f"### {node}: {prefix}\n\n" if prefix else ""
+        yield f"{heading}{about}\n\n{_table(rows)}"
 
 
 with mkdocs_gen_files.open(PAGE, "w") as page:
-    page.write("\n".join([INTRODUCTION, *node_sections()]))
+    replay = ["## replay\n\nNo node: how `geo-nav evaluate` replays a bag, set in the same file.\n"]
+    page.write("\n".join([INTRODUCTION, *node_sections(), *replay, *_model_tables("replay", ReplayConfig)]))
