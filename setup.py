@@ -61,6 +61,14 @@ setup(
     extras_require={
         # The hloc-like chain that `geo-nav bench registration` compares with.
         "bench": ["pycolmap>=3.12,<5"],
+        # The documentation site (`make docs`).
+        "docs": [
+            "mkdocs>=1.6,<2",
+            "mkdocs-gen-files>=0.5,<1",
+            "mkdocs-literate-nav>=0.6.1,<1",
+            "mkdocs-material>=9.5,<10",
+            "mkdocstrings[python]>=0.29,<2",
+        ],
         "test": [
             "pytest>=8,<10",
             "pytest-timeout>=2.3,<3",

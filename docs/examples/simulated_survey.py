@@ -42,7 +42,7 @@ def main() -> None:
         (given.out / name).mkdir(parents=True)
     config = SimulationConfig(
         seed=given.seed, world_size=given.size, world_dir=str(given.out / "world"),
-        orthophoto_resolution=0.25, flown_resolution=0.2, dem_resolution=0.5,
+        orthophoto_resolution=0.25, flown_resolution=0.2,
         duration=2.0 * given.photos, speed=6.0, wind_speed=1.0, turbulence=0.3, min_height=110.0, camera_tilt=0.0,
         image_width=1280, image_height=960, focal_length=1120.0,
     )  # fmt: skip

@@ -26,7 +26,7 @@ ALL = [command for page in PAGES for command in commands(page)]
 RUN = (r"geo-nav --help", r"geo-nav site (info|render) mysite/")
 OWN_FILES = {"mysite/": "build/tutorial/survey"}
 # Documented options that make the tutorial's commands small enough for a test.
-SMALLER = {"docs/examples/simulated_survey.py": ["--photos", "8"]}
+SMALLER = {"docs/examples/simulated_survey.py": ["--photos", "6"]}
 
 WORDS_ONLY = {
     r"make ": "sets the machine up, or is what runs this test",
