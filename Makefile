@@ -26,7 +26,7 @@ test: lint ## ruff, mypy, and all tests (PYTEST_ARGS='-k fusion' for some)
 
 # mkdocs and its theme announce their successors at every build; what they say is in docs/dependencies.md.
 docs: setup ## the documentation as a site (build/site/index.html)
-	@source scripts/env.sh && NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true mkdocs build --strict --quiet && echo build/site/index.html
+	@source scripts/env.sh && NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true mkdocs build --strict
 
 clean: ## builds, worlds and reports; .venv stays
 	rm -rf build install log
