@@ -23,9 +23,10 @@ def section(path: Path) -> str:
     prose = "\n\n".join(part for part in about if not part.lstrip().startswith("ros2 launch"))
     rows = ["| argument | default | meaning |", "|---|---|---|"]
     for argument in launch_arguments(path):
-        default = "required" if argument.default is None else f"`{argument.default}`" if argument.default else ""
+        # Files of the installed package by their place in it, not by that on the machine that builds the docs.
+        default = (argument.default or "").rpartition("/share/geo_nav/")[2]
+        shown = "required" if argument.default is None else f"`{default}`" if default else ""
         choices = f" ({', '.join(argument.choices)})" if argument.choices else ""
-        shown = default.replace(str(ROOT) + "/", "")
         rows.append(f"| `{argument.name}` | {shown} | {argument.description}{choices} |")
     return f"## {path.name.removesuffix('.launch.py')}\n\n{prose}\n\n" + "\n".join(rows) + "\n"
 
