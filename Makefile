@@ -1,7 +1,7 @@
 # geo_nav: every target works from a fresh clone; `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint docs clean
 
 # Length of the demo's flight in seconds (600 is the whole flight).
 DURATION ?= 180
@@ -23,6 +23,10 @@ lint: setup ## ruff and mypy
 
 test: lint ## ruff, mypy, and all tests (PYTEST_ARGS='-k fusion' for some)
 	@source scripts/env.sh && python -m pytest $(PYTEST_ARGS)
+
+# mkdocs and its theme announce their successors at every build; what they say is in docs/dependencies.md.
+docs: setup ## the documentation as a site (build/site/index.html)
+	@source scripts/env.sh && NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true mkdocs build --strict
 
 clean: ## builds, worlds and reports; .venv stays
 	rm -rf build install log

@@ -66,6 +66,14 @@ setup(
     extras_require={
         # The hloc-like chain that `geo-nav bench registration` compares with.
         "bench": ["pycolmap>=3.12,<5"],
+        # The documentation site (`make docs`).
+        "docs": [
+            "mkdocs>=1.6,<2",
+            "mkdocs-gen-files>=0.5,<1",
+            "mkdocs-literate-nav>=0.6.1,<1",
+            "mkdocs-material>=9.5,<10",
+            "mkdocstrings[python]>=0.29,<2",
+        ],
         # What `geo-nav export` writes KML, GeoPackage and NMEA with.
         "export": ["pynmeagps>=1.0.36,<2", "pyogrio>=0.10,<1", "simplekml>=1.3.5,<2"],
         # Its Rerun recordings.

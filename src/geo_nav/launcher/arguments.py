@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,43 @@ def check_arguments(description: LaunchDescription, arguments: dict[str, str], c
         )
 
 
+@dataclass(frozen=True)
+class ArgumentHelp:
+    """What a launch file says of one of its arguments.
+
+    Attributes:
+        name: of the argument.
+        description: empty where there is none.
+        choices: the values that it takes; None where any.
+        default: None where the argument must be given.
+    """
+
+    name: str
+    description: str
+    choices: tuple[str, ...] | None
+    default: str | None
+
+
+def launch_arguments(path: str | Path) -> list[ArgumentHelp]:
+    """The arguments of a launch file and of the files that it includes.
+
+    Raises:
+        LaunchError: the file cannot be used.
+    """
+    with shim.installed(), tempfile.TemporaryDirectory() as folder:
+        context = LaunchContext({}, Path(folder), lambda plan: None, lambda reason: None)
+        context.launch_file = Path(path).absolute()
+        return [
+            ArgumentHelp(
+                argument.name,
+                argument.description or "",
+                None if argument.choices is None else tuple(argument.choices),
+                None if argument.default_value is None else _default(argument, context),
+            )
+            for argument in declared_arguments(load(context.launch_file), context)
+        ]
+
+
 def describe_arguments(path: str | Path) -> str:
     """What `--show-args` prints: each argument with its description, choices and default.
 
@@ -82,13 +120,10 @@ def describe_arguments(path: str | Path) -> str:
         LaunchError: the file cannot be used.
     """
     lines = ["Arguments (pass arguments as '<name>:=<value>'):"]
-    with shim.installed(), tempfile.TemporaryDirectory() as folder:
-        context = LaunchContext({}, Path(folder), lambda plan: None, lambda reason: None)
-        context.launch_file = Path(path).absolute()
-        for argument in declared_arguments(load(context.launch_file), context):
-            lines += ["", f"    '{argument.name}':", f"        {argument.description or 'no description given'}"]
-            if argument.choices is not None:
-                lines.append(f"        (one of: {', '.join(argument.choices)})")
-            if argument.default_value is not None:
-                lines.append(f"        (default: '{_default(argument, context)}')")
+    for argument in launch_arguments(path):
+        lines += ["", f"    '{argument.name}':", f"        {argument.description or 'no description given'}"]
+        if argument.choices is not None:
+            lines.append(f"        (one of: {', '.join(argument.choices)})")
+        if argument.default is not None:
+            lines.append(f"        (default: '{argument.default}')")
     return "\n".join([*lines, ""] if len(lines) > 1 else [*lines, "", "  No arguments."])
