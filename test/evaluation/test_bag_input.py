@@ -182,6 +182,8 @@ def test_a_damaged_chunk_is_left_out_and_the_others_are_read(tmp_path, compressi
         told = re.search(r"from ([\d.]+) s to ([\d.]+) s .* is damaged and left out", bag.problems[0])
         assert float(told[1]) == pytest.approx(lost[0] * 0.01, abs=0.06)
         assert float(told[2]) == pytest.approx(lost[-1] * 0.01, abs=0.06)
+        assert numbers(bag) == got
+        assert len(bag.problems) == 1
 
 
 def test_behind_a_damaged_record_the_index_finds_the_way(tmp_path):
@@ -260,6 +262,23 @@ def test_bags_without_definitions_are_read_with_ours(tmp_path):
     database.commit()
     database.close()
     assert assert_all_there(bag_dir) == []
+
+
+def test_a_type_that_nobody_defines_is_told_when_it_is_asked_for(tmp_path):
+    bag_dir = write_bag(tmp_path / "bag", CONTENT, StoragePlugin.SQLITE3)
+    database = sqlite3.connect(bag_dir / "bag.db3")
+    database.execute("UPDATE topics SET type = 'other_msgs/msg/Thing' WHERE name = ?", (GPS,))
+    database.commit()
+    database.close()
+    with open_bag(bag_dir) as bag:
+        assert numbers(bag) == list(range(COUNT))
+        assert bag.problems == []
+        assert len(list(bag.messages([GPS]))) == COUNT // 10
+        assert list(bag.decoded([GPS])) == []
+        assert bag.problems == [
+            f"{COUNT // 10} message(s) on {GPS} are left out, the first because neither the bag nor geo_nav defines "
+            "other_msgs/msg/Thing in a form that can be read"
+        ]
 
 
 def test_messages_that_are_not_what_their_topic_says_are_left_out(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import tempfile
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePath
@@ -23,6 +23,7 @@ from geo_nav.evaluation.bag_files import (
     StorageFile,
     TopicInfo,
     open_storage,
+    tell_once,
 )
 from geo_nav.evaluation.errors import EvaluationError
 from geo_nav.evaluation.ros_types import typestore
@@ -76,16 +77,18 @@ class BagInput:
 
     def decoded(self, topics: Iterable[str] | None = None) -> Iterator[tuple[str, float, Any]]:
         """Topic, receive time (seconds) and message, as :meth:`messages`; those that cannot be decoded are left out."""
-        lost: dict[str, list[str]] = defaultdict(list)
+        lost: Counter[str] = Counter()
+        first: dict[str, str] = {}
         for topic, received, data in self.messages(topics):
             try:
                 message = self.decode(topic, data)
             except EvaluationError as error:
-                lost[topic].append(str(error))
+                lost[topic] += 1
+                first.setdefault(topic, str(error))
                 continue
             yield topic, received * 1e-9, message
-        for topic, errors in lost.items():
-            self.problems.append(f"{len(errors)} message(s) on {topic} are left out, the first because {errors[0]}")
+        for topic, count in lost.items():
+            tell_once(self.problems, f"{count} message(s) on {topic} are left out, the first because {first[topic]}")
 
     def decode(self, topic: str, data: bytes) -> Any:
         """A topic's message from its CDR bytes.
@@ -94,10 +97,12 @@ class BagInput:
             EvaluationError: the bytes are no such message, or its type is not known.
         """
         kind = self.topics[topic].msgtype
+        if kind not in self.typestore.types:
+            raise EvaluationError(f"neither the bag nor geo_nav defines {kind} in a form that can be read")
         try:
             return self.typestore.deserialize_cdr(data, kind)
         except (SerdeError, TypesysError, KeyError, IndexError, AssertionError, MemoryError) as error:
-            raise EvaluationError(f"it is no {kind}: {error}") from error
+            raise EvaluationError(f"it is no {kind}: {error!r}") from error
 
     def _wanted(self, topics: Iterable[str] | None) -> Collection[str]:
         if topics is None:
@@ -214,17 +219,15 @@ def _joined_topics(files: Sequence[StorageFile], problems: list[str]) -> dict[st
 
 def _joined_types(files: Sequence[StorageFile], problems: list[str]) -> Typestore:
     types: dict[str, Any] = {}
-    defined: dict[str, str] = {}
     for kind, definition in (item for f in files for item in f.definitions.items()):
-        if kind in defined:
-            if defined[kind] != definition.text:
-                problems.append(f"{kind} is defined differently in two files: the first is used")
-            continue
-        defined[kind] = definition.text
         try:
-            types = {**_types_of(kind, definition), **types}
-        except (TypesysError, ValueError, KeyError, IndexError) as error:
-            problems.append(f"the bag's definition of {kind} cannot be used: {error!r}")
+            found = _types_of(kind, definition)
+        except (TypesysError, ValueError, KeyError, IndexError):
+            # Services and actions, which nobody here reads; whoever asks for such a topic is told.
+            continue
+        if kind in types and types[kind] != found[kind]:
+            problems.append(f"{kind} is defined differently in two files: the first is used")
+        types = {**found, **types}
     complete = all(info.msgtype in types for f in files for info in f.topics.values())
     ours = typestore().fielddefs
     for candidate in (types if complete else {**ours, **types}, dict(ours)):

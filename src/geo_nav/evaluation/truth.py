@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from geo_nav.evaluation.errors import EvaluationError
-from geo_nav.evaluation.trajectory import TimedPoses, read_tum, sorted_unique
+from geo_nav.evaluation.trajectory import UNIT_TOLERANCE, TimedPoses, read_tum, sorted_unique
 from geo_nav.geodesy import LocalFrame, TransformTree
 
 Array = npt.NDArray[np.float64]
@@ -115,7 +115,7 @@ def with_attitude(truth: Truth, estimate: TimedPoses, antenna: npt.ArrayLike) ->
     stamps = np.clip(truth.poses.stamps, estimate.stamps[0], estimate.stamps[-1])
     times, where = np.unique(stamps, return_inverse=True)
     quaternions = estimate.at(times).quaternions[where]
-    lever = Rotation.from_quat(quaternions).apply(np.asarray(antenna, np.float64))
+    lever = Rotation.from_quat(quaternions).apply(np.array(antenna, np.float64))
     return replace(truth, poses=TimedPoses(truth.poses.stamps, truth.poses.positions - lever, quaternions))
 
 
@@ -203,7 +203,7 @@ def _assembled(stamps: Array, positions: Array, quaternions: Array, variances: A
     has_orientation = bool((lengths > 0.5).any())
     usable = np.isfinite(stamps) & np.isfinite(positions).all(axis=1)
     if has_orientation:
-        usable &= np.abs(lengths - 1.0) < 1e-2
+        usable &= np.abs(lengths - 1.0) < UNIT_TOLERANCE
     else:
         quaternions = np.tile([0.0, 0.0, 0.0, 1.0], (len(stamps), 1))
     rows = np.flatnonzero(usable)
@@ -238,7 +238,7 @@ def _in_our_frames(truth: Truth, message: Any, transforms: TransformTree, proble
             poses.stamps, T_map_parent.transform(poses.positions), (turn * poses.rotations).as_quat().reshape(-1, 4)
         )
     if T_child_base is not None and child != "base_link" and truth.has_orientation:
-        lever = poses.rotations.apply(T_child_base.translation)
+        lever = poses.rotations.apply(T_child_base.translation.copy())
         turn = Rotation.from_matrix(T_child_base.rotation)
         poses = TimedPoses(poses.stamps, poses.positions + lever, (poses.rotations * turn).as_quat().reshape(-1, 4))
     return replace(truth, poses=poses)

@@ -13,7 +13,6 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Transform, TransformStamped
 from geometry_msgs.msg import Pose as PoseMessage
 from nav_msgs.msg import Odometry
-from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, FluidPressure, Image, Imu, NavSatFix, NavSatStatus
 from tf2_msgs.msg import TFMessage
 
@@ -44,29 +43,6 @@ def message_type(name: str) -> Any:
         return getattr(importlib.import_module(f"{package}.msg"), kind)
     except (ImportError, AttributeError, ValueError) as error:
         raise MessageError(f"the message type {name} is not installed") from error
-
-
-def type_name(message: Any) -> str:
-    """The type name of a message, such as ``sensor_msgs/msg/Imu``."""
-    kind = type(message)
-    return f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"
-
-
-def serialized(message: Any) -> bytes:
-    """A message as CDR."""
-    return bytes(serialize_message(message))
-
-
-def deserialized(data: bytes, kind: type) -> Any:
-    """A message of a class from its CDR.
-
-    Raises:
-        MessageError: the bytes are not such a message.
-    """
-    try:
-        return deserialize_message(data, kind)
-    except Exception as error:  # whatever rclpy makes of it
-        raise MessageError(f"{len(data)} bytes that are not a {kind.__name__}: {error}") from error
 
 
 def seconds(stamp: Time) -> float:

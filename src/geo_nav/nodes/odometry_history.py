@@ -10,6 +10,7 @@ from nav_msgs.msg import Odometry
 
 from geo_nav.geodesy import Pose
 from geo_nav.nodes import conversion
+from geo_nav.nodes.serialization import deserialized
 
 Array = npt.NDArray[np.float64]
 
@@ -60,4 +61,4 @@ class OdometryHistory:
 
     @staticmethod
     def _odometry(data: bytes) -> tuple[Pose, Array]:
-        return conversion.pose_and_covariance(conversion.deserialized(data, Odometry))
+        return conversion.pose_and_covariance(deserialized(data, Odometry))
