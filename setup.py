@@ -17,7 +17,9 @@ setup(
     python_requires=">=3.10",
     package_dir={"": "src"},
     packages=find_packages("src", include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", "**/*.html", "**/*.j2", "**/*.css", "**/*.glsl", "**/*.yaml", "**/*.json"]},
+    package_data={
+        NAME: ["py.typed", "**/*.html", "**/*.j2", "**/*.css", "**/*.js", "**/*.glsl", "**/*.yaml", "**/*.json"]
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -43,6 +45,7 @@ setup(
         "open3d>=0.18,<1",
         "opencv-python-headless>=4.9,<6",
         "pillow>=10,<14",
+        "plotly>=6,<8",
         "pydantic>=2.6,<3",
         "pyproj>=3.6,<4",
         "pyyaml>=6,<7",

@@ -9,6 +9,7 @@ import typer
 from geo_nav import GeoNavError, __version__
 from geo_nav.commands import (
     bench,
+    compare,
     demo,
     evaluate,
     evaluate_site,
@@ -37,6 +38,7 @@ app.command("make-bag")(make_bag.make_bag)
 app.add_typer(bench.app, name="bench")
 app.command("export-matcher")(export_matcher.export_matcher)
 app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.command("demo")(demo.demo)
 app.command("launch", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(launch.launch)
 

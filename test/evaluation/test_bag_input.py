@@ -182,6 +182,8 @@ def test_a_damaged_chunk_is_left_out_and_the_others_are_read(tmp_path, compressi
         told = re.search(r"from ([\d.]+) s to ([\d.]+) s .* is damaged and left out", bag.problems[0])
         assert float(told[1]) == pytest.approx(lost[0] * 0.01, abs=0.06)
         assert float(told[2]) == pytest.approx(lost[-1] * 0.01, abs=0.06)
+        assert numbers(bag) == got
+        assert len(bag.problems) == 1
 
 
 def test_behind_a_damaged_record_the_index_finds_the_way(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from rosbags.rosbag2 import StoragePlugin, Writer
 from typer.testing import CliRunner
 
@@ -16,35 +17,38 @@ from geo_nav.cli import app
 from geo_nav.evaluation import evaluate_run, summary
 from geo_nav.evaluation.bag_input import open_bag
 from geo_nav.evaluation.ros_types import typestore
-from geo_nav.evaluation.simulated_bag import write_simulated_bag
 from geo_nav.evaluation.truth import stamp_of
+from geo_nav.geodesy import Pose, TransformTree
 from geo_nav.replay.ablations import replay_fixes
 from geo_nav.replay.errors import ReplayError
+from geo_nav.replay.inputs import ImuHead, imu_turned
+from geo_nav.replay.live import parameter_file
 from geo_nav.replay.parameters import default_parameter_file, read_parameters
-from geo_nav.replay.run import ReplayOptions, prepare, replay_bag
-from geo_nav.simulation import Simulation, SimulationConfig
+from geo_nav.replay.preparation import ReplayOptions, prepare
+from geo_nav.replay.run import replay_bag
+from geo_nav.replay.run_folder import make_room
+from geo_nav.simulation import Simulation
 from geo_nav.site import load_site
+from replay_helpers import short_flight
 
-DURATION = 9.0
 LATENCY = 0.3
 MEASURED = {"milliseconds", "stage_milliseconds", "update_milliseconds"}
 """Fields that say how long something really took."""
 
 
 @pytest.fixture(scope="module")
-def simulation(tmp_path_factory: pytest.TempPathFactory) -> Simulation:
-    config = SimulationConfig(
-        seed=5, world_size=400.0, world_dir=str(tmp_path_factory.mktemp("worlds")), duration=DURATION,
-        gps_outage_start=DURATION, camera_rate=2.0, image_width=320, image_height=240, focal_length=280.0,
-    )  # fmt: skip
-    return Simulation(config)
+def flight(tmp_path_factory: pytest.TempPathFactory) -> tuple[Simulation, Path]:
+    return short_flight(tmp_path_factory.mktemp("flight"))
 
 
 @pytest.fixture(scope="module")
-def bag(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("flight")
-    write_simulated_bag(simulation, folder, "jpeg")
-    return folder / "bag"
+def simulation(flight: tuple[Simulation, Path]) -> Simulation:
+    return flight[0]
+
+
+@pytest.fixture(scope="module")
+def bag(flight: tuple[Simulation, Path]) -> Path:
+    return flight[1]
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +159,24 @@ def test_the_same_fixes_again_make_the_same_odometry(
     assert [list(values(m)) for _, _, m in first] == [list(values(m)) for _, _, m in second]
 
 
+def test_the_nodes_get_the_same_parameters(bag: Path, simulation: Simulation, tmp_path: Path) -> None:
+    given = tmp_path / "given.yaml"
+    given.write_text(
+        "/**: {ros__parameters: {map_frame: site}}\n"
+        "/**/fusion: {ros__parameters: {lag: 6.0, wheels: {scale_sigma: 0.0}, T_base_camera: [0, 0, 1, 1, 0, 0, 0]}}\n"
+        "/**/camera_registration: {ros__parameters: {camera_frame: cam, tracking: {points: 99}}}\n"
+    )
+    with open_bag(bag) as opened:
+        journey = prepare(opened, options(simulation, parameters=read_parameters(given))).journey
+        written = tmp_path / "written.yaml"
+        written.write_text(yaml.safe_dump(parameter_file(journey)))
+    read, wanted = read_parameters(written), journey.parameters
+    assert read.fusion == wanted.fusion
+    assert read.fusion_node == wanted.fusion_node
+    assert read.fusion_node.camera_frame == "cam"  # as the images' poses will be called
+    assert read.camera == wanted.camera.model_copy(update={"image_transport": "compressed"})
+
+
 def test_an_ablation_is_a_run_of_its_own(run: Path) -> None:
     folder = run / "ablations" / "imu_only"
     said = json.loads((folder / "summary.json").read_text())
@@ -226,6 +248,12 @@ def test_nothing_but_an_earlier_evaluation_is_replaced(bag: Path, simulation: Si
     with pytest.raises(ReplayError, match="not written by an evaluation"):
         replay_bag(bag, tmp_path, options(simulation))
     assert mine.is_dir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "run.json").write_text('{"name": "mine"}')
+    with pytest.raises(ReplayError, match=r"other/run\.json was not written"):
+        replay_bag(bag, tmp_path / "other", options(simulation))
+    make_room(tmp_path / "new", bag)
+    make_room(tmp_path / "new", bag)  # a replay that failed leaves a folder that the next one may use
 
 
 def test_options_that_cannot_be_used_are_named(bag: Path, simulation: Simulation, tmp_path: Path) -> None:
@@ -235,6 +263,7 @@ def test_options_that_cannot_be_used_are_named(bag: Path, simulation: Simulation
     for more, words in (
         (["--config", str(config)], "is lag meant"),
         (["--ablations", "no_magic"], "no ablation no_magic"),
+        (["--ablations", "imu_only", "--through-ros"], "leave --through-ros out"),
         (["--topic", "imu"], "ROLE:=TOPIC"),
         (["--topic", "imu:=/gps/fix"], "imu takes"),
         (["--truth", "/nowhere"], "neither a topic of the bag"),
@@ -244,3 +273,25 @@ def test_options_that_cannot_be_used_are_named(bag: Path, simulation: Simulation
         told = result.output + str(result.exception)
         assert result.exit_code != 0
         assert words in " ".join(told.split()), told
+
+
+def test_what_a_bag_lacks_is_said_before_it_is_replayed(bag: Path, simulation: Simulation, tmp_path: Path) -> None:
+    frozen = tmp_path / "frozen"
+    with open_bag(bag) as opened, Writer(frozen, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connections = {t: writer.add_connection(t, i.msgtype, typestore=typestore()) for t, i in opened.topics.items()}
+        for topic, _, data in opened.messages():
+            writer.write(connections[topic], 5, data)
+    with pytest.raises(ReplayError, match=r"receive times cannot be used.*arrived within 0\.00 s"):
+        replay_bag(frozen, tmp_path / "out", options(simulation))
+    loose = rewritten(bag, tmp_path / "loose", lambda topic: topic != "/tf_static")
+    with pytest.raises(ReplayError, match=r"nobody says how the camera is mounted.*base_link → camera_optical"):
+        replay_bag(loose, tmp_path / "out", options(simulation))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_imu_that_is_turned_is_told() -> None:
+    tree = TransformTree()
+    tree.add("base_link", "imu_link", Pose.from_rotation_vector([np.pi / 2, 0.0, 0.0], np.zeros(3)))
+    assert "turned by 90 degrees in base_link" in imu_turned(ImuHead(0.0, "imu_link"), tree, "base_link")
+    assert imu_turned(ImuHead(0.0, "base_link"), tree, "base_link") == ""
+    assert imu_turned(ImuHead(0.0, "unknown"), tree, "base_link") == ""

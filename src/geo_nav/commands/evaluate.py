@@ -34,7 +34,7 @@ def evaluate(
     ] = None,
     matcher: Annotated[str, typer.Option(help="Name of the matcher; empty: the parameter file's.")] = "",
     info: Annotated[
-        Path | None, typer.Option(help="run.json with truth, score stamps or mounting, as make-bag writes one.")
+        Path | None, typer.Option(help="run.json with the truth or the stamps to score, as make-bag writes one.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run; of several bags one folder each in it.")] = Path(
         "build/evaluate"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from geo_nav.evaluation.recording import (
     read_run_info,
 )
 from geo_nav.evaluation.topics import ROLES, choose_topics
-from geo_nav.evaluation.trajectory import TimedPoses, sorted_unique
+from geo_nav.evaluation.trajectory import UNIT_TOLERANCE, TimedPoses, sorted_unique
 from geo_nav.evaluation.truth import Truth, read_truth, stamp_of, truth_from_messages, with_attitude
 from geo_nav.geodesy import GeodesyError, LocalFrame, Pose, TransformTree
 
@@ -42,7 +43,7 @@ GPS_CUT = "/simulation/gps_cut"
 
 _OURS = (ODOMETRY, ABSOLUTE_POSE, STATUS, SITE, PICTURES)
 _COMMON = (STATIC_TRANSFORMS, GPS_CUT)
-_SENSORS = ("imu", "gps", "camera_info", "truth")
+_SENSORS = ("imu", "gps", "frames", "truth")
 _STATES = range(5)
 _VERDICTS = ("unknown", "consistent", "overconfident", "cautious", "contradicted")
 
@@ -78,13 +79,13 @@ def read_run(run_dir: Path, info: Path | None = None) -> Recording:
     recording = Recording(
         run_dir=run_dir,
         info=run_info,
-        odometry=_odometry(messages[ODOMETRY]),
+        odometry=_odometry(messages[ODOMETRY], problems),
         truth=Truth.none().poses,
         fixes=fixes,
         imu=_imu(messages[roles.get("imu", "")]),
         status=_status(messages[STATUS]),
         gps=_gps(messages[roles.get("gps", "")]),
-        camera_stamps=np.unique([stamp_of(m) for _, m in messages[roles.get("camera_info", "")]]),
+        camera_stamps=np.unique([stamp_of(m) for _, m in messages[roles["frames"]]]),
         pictures=[(stamp_of(m), bytes(m.data)) for _, m in messages[PICTURES]],
         transforms=_transforms(messages[STATIC_TRANSFORMS], problems),
         camera_frame=frames[-1] if frames else "",
@@ -116,7 +117,9 @@ def _read_messages(
         if roles.get("truth") == roles.get("gps") and "truth" not in info.topics:
             # Whether the GPS was kept from the filter, only run.json can say.
             roles.pop("truth", None)
-        sensors = {roles[role] for role in _SENSORS if role in roles}
+        # Without camera_info the frames themselves say when they were taken.
+        roles["frames"] = roles.get("camera_info", roles.get("image", ""))
+        sensors = {roles[role] for role in _SENSORS if roles.get(role)}
         for bag in bags:
             # A sensor that is recorded again beside our output is read from the input alone.
             elsewhere = bags[-1].topics if bag is own and len(bags) > 1 else {}
@@ -127,8 +130,10 @@ def _read_messages(
 
 
 def _collect(bag: BagInput, topics: list[str], out: dict[str, Messages]) -> None:
+    # Of frames only the header is kept: all of them would fill the memory.
+    frames = {t for t, info in bag.topics.items() if t not in _OURS and info.msgtype in ROLES["image"]}
     for topic, received, message in bag.decoded(topics):
-        out[topic].append((received, message))
+        out[topic].append((received, SimpleNamespace(header=message.header) if topic in frames else message))
 
 
 def _usable(told: Mapping[str, str], topics: Mapping[str, Any], problems: list[str]) -> dict[str, str]:
@@ -148,7 +153,7 @@ def _pose(pose: Any) -> Pose:
     return Pose.from_quaternion(numbers[3:], numbers[:3])
 
 
-def _odometry(messages: Messages) -> OdometryTrack:
+def _odometry(messages: Messages, problems: list[str]) -> OdometryTrack:
     if not messages:
         nothing = TimedPoses(np.zeros(0), np.zeros((0, 3)), np.zeros((0, 4)))
         return OdometryTrack(nothing, np.zeros(0), np.zeros((0, 3)), np.zeros((0, 6, 6)))
@@ -156,8 +161,12 @@ def _odometry(messages: Messages) -> OdometryTrack:
     numbers = np.array([_pose_numbers(m.pose.pose) for _, m in messages])
     twists = np.array([(m.twist.twist.linear.x, m.twist.twist.linear.y, m.twist.twist.linear.z) for _, m in messages])
     covariances = np.array([m.pose.covariance for _, m in messages], dtype=np.float64).reshape(-1, 6, 6)
-    finite = np.flatnonzero(np.isfinite(numbers).all(axis=1) & np.isfinite(twists).all(axis=1))
-    keep = finite[sorted_unique(stamps[finite])]
+    usable = np.isfinite(numbers).all(axis=1) & np.isfinite(twists).all(axis=1)
+    usable &= np.abs(np.linalg.norm(numbers[:, 3:], axis=1) - 1.0) < UNIT_TOLERANCE
+    if not usable.all():
+        problems.append(f"{int((~usable).sum())} message(s) on {ODOMETRY} hold no pose and are left out")
+    rows = np.flatnonzero(usable)
+    keep = rows[sorted_unique(stamps[rows])]
     poses = TimedPoses(stamps[keep], numbers[keep, :3], numbers[keep, 3:])
     velocities = poses.rotations.apply(twists[keep]) if len(keep) else np.zeros((0, 3))
     received = np.array([r for r, _ in messages])

@@ -96,6 +96,12 @@ def open_storage(path: Path, problems: list[str], scratch: Path) -> StorageFile:
     raise EvaluationError(f"{name} is no bag: it is neither MCAP nor sqlite3")
 
 
+def tell_once(problems: list[str], problem: str) -> None:
+    """Notes what is found while reading; a bag that is read twice has its problems once."""
+    if problem not in problems:
+        problems.append(problem)
+
+
 def unpacked_message(data: bytes) -> bytes:
     """A message's CDR bytes, which rosbag2's message mode compresses (no CDR begins as zstd does).
 

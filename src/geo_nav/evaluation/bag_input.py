@@ -23,6 +23,7 @@ from geo_nav.evaluation.bag_files import (
     StorageFile,
     TopicInfo,
     open_storage,
+    tell_once,
 )
 from geo_nav.evaluation.errors import EvaluationError
 from geo_nav.evaluation.ros_types import typestore
@@ -87,7 +88,7 @@ class BagInput:
                 continue
             yield topic, received * 1e-9, message
         for topic, count in lost.items():
-            self.problems.append(f"{count} message(s) on {topic} are left out, the first because {first[topic]}")
+            tell_once(self.problems, f"{count} message(s) on {topic} are left out, the first because {first[topic]}")
 
     def decode(self, topic: str, data: bytes) -> Any:
         """A topic's message from its CDR bytes.

@@ -23,7 +23,7 @@ from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.records import Channel, ChunkIndex, Footer, Schema
 
-from geo_nav.evaluation.bag_files import Definition, RawMessage, TopicInfo, unpacked_message
+from geo_nav.evaluation.bag_files import Definition, RawMessage, TopicInfo, tell_once, unpacked_message
 from geo_nav.evaluation.errors import EvaluationError
 
 _MAGIC_SIZE = 8
@@ -122,7 +122,9 @@ class McapFile:
             received, _, topic, data = heapq.heappop(waiting)
             yield topic, received, data
         if late:
-            self._problems.append(f"{self._name}: {late} message(s) are older than their chunk says and are left out")
+            tell_once(
+                self._problems, f"{self._name}: {late} message(s) are older than their chunk says and are left out"
+            )
 
     def _walk(self) -> None:
         """Finds the blocks; a damaged record is passed over where the index names a chunk behind it."""
@@ -320,9 +322,10 @@ class McapFile:
 
     def _tell_damage(self, block: _Block, error: Exception) -> None:
         begin = min((b.begin for b in self._blocks), default=block.begin)
-        self._problems.append(
+        tell_once(
+            self._problems,
             f"{self._name}: the chunk at byte {block.offset}, from {(block.begin - begin) * 1e-9:.1f} s to "
-            f"{(block.end - begin) * 1e-9:.1f} s after the file's begin, is damaged and left out: {error}"
+            f"{(block.end - begin) * 1e-9:.1f} s after the file's begin, is damaged and left out: {error}",
         )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from geo_nav.evaluation.bag_files import Definition, RawMessage, TopicInfo, unpacked_message
+from geo_nav.evaluation.bag_files import Definition, RawMessage, TopicInfo, tell_once, unpacked_message
 from geo_nav.evaluation.errors import EvaluationError
 
 Index = npt.NDArray[np.int64]
@@ -73,7 +73,7 @@ class SqliteFile:
                 continue
             yield wanted[number], received, unpacked
         if lost:
-            self._problems.append(f"{self._name}: {lost} message(s) lie on damaged pages and are left out")
+            tell_once(self._problems, f"{self._name}: {lost} message(s) lie on damaged pages and are left out")
 
     def _open(self, path: Path) -> sqlite3.Connection:
         """Opens read-only; a log of a recording that was cut off is read where SQLite can."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from geo_nav.evaluation.errors import EvaluationError
-from geo_nav.evaluation.trajectory import TimedPoses, read_tum, sorted_unique
+from geo_nav.evaluation.trajectory import UNIT_TOLERANCE, TimedPoses, read_tum, sorted_unique
 from geo_nav.geodesy import LocalFrame, TransformTree
 
 Array = npt.NDArray[np.float64]
@@ -203,7 +203,7 @@ def _assembled(stamps: Array, positions: Array, quaternions: Array, variances: A
     has_orientation = bool((lengths > 0.5).any())
     usable = np.isfinite(stamps) & np.isfinite(positions).all(axis=1)
     if has_orientation:
-        usable &= np.abs(lengths - 1.0) < 1e-2
+        usable &= np.abs(lengths - 1.0) < UNIT_TOLERANCE
     else:
         quaternions = np.tile([0.0, 0.0, 0.0, 1.0], (len(stamps), 1))
     rows = np.flatnonzero(usable)

@@ -46,7 +46,7 @@ class BagPlayer(GeoNavNode):
         self._outputs: dict[str, Any] = {}
         for topic, info in self._bag.topics.items():
             # Our own outputs of an earlier run would contradict the ones of this run.
-            if not topic.startswith("/geo_nav/") and topic not in {"/clock", "/tf", *skipped}:
+            if not topic.startswith("/geo_nav/") and topic not in {"/clock", "/tf", "/diagnostics", *skipped}:
                 self._add_output(topic, info.msgtype)
         if not self._outputs:
             raise GeoNavError(f"bag '{bag}' holds nothing to play")

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from geo_nav.evaluation.bag_input import open_bag
-from geo_nav.replay.engine import OUTPUTS, Journey, Outcome, Replay
+from geo_nav.replay.engine import Replay
 from geo_nav.replay.errors import ReplayError
+from geo_nav.replay.journey import OUTPUTS, Journey, Outcome
 from geo_nav.replay.run_bag import RunBag
 
 _FIXES = {output: OUTPUTS[output] for output in ("absolute_pose", "tie_points")}

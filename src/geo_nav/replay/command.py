@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from geo_nav.evaluation.bag_input import find_bags
 from geo_nav.replay.ablations import require_ablations
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.parameters import default_parameter_file, read_parameters
-from geo_nav.replay.run import ReplayOptions, replay_bag
+from geo_nav.replay.preparation import ReplayOptions
+from geo_nav.replay.run import replay_bag
 from geo_nav.site import load_site
 
 _COMPARED = (
@@ -63,6 +65,8 @@ def evaluate_bags(
     """
     console = Console(stderr=as_json, quiet=quiet)
     require_ablations(ablations)
+    if ablations and through_ros:
+        raise ReplayError("--ablations are of the offline replay: leave --through-ros out")
     bags = [bag for path in paths for bag in find_bags(path)]
     parameters = read_parameters(config or default_parameter_file())
     if matcher:
@@ -71,19 +75,19 @@ def evaluate_bags(
         task = bar.add_task("", total=None, speed="")
         options = ReplayOptions(
             load_site(site), _descriptor(site), parameters, _roles(topics), truth, gps, start, info,
-            lambda done, total: None, console.print, stopped.is_set, ablations, through_ros, rate,
+            lambda done, total: None, partial(_say, console), stopped.is_set, ablations, through_ros, rate,
         )  # fmt: skip
         found: dict[str, RunEvaluation] = {}
         failed: dict[str, str] = {}
         for bag, name in zip(bags, _names(bags), strict=True):
             folder = out / name if len(bags) > 1 else out
-            console.print(f"[bold]{bag}[/bold] → {folder}")
+            _line(console, f"{bag} → {folder}", "bold")
             bar.reset(task, description=name)
             try:
                 found[name] = _evaluated(bag, folder, replace(options, progress=_Speed(bar, task)), console)
             except GeoNavError as error:
                 failed[name] = str(error)
-                Console(stderr=True).print(f"[red]{bag}: {error}[/red]", highlight=False)
+                _line(Console(stderr=True), f"{bag}: {error}", "red")
             if stopped.is_set():
                 break
     if as_json:
@@ -99,20 +103,32 @@ def _evaluated(bag: Path, folder: Path, options: ReplayOptions, console: Console
     outcome = replay_bag(bag, folder, options)
     resources = outcome.resources
     for line in outcome.warnings:
-        console.print(f"[yellow]{line}[/yellow]", highlight=False)
+        _line(console, line, "yellow")
     if outcome.interrupted:
-        console.print("[yellow]interrupted: what was replayed so far is scored[/yellow]")
-    console.print(f"GPS fixes used {outcome.gps_used}, withheld {outcome.gps_withheld}")
+        _line(console, "interrupted: what was replayed so far is scored", "yellow")
+    _line(console, f"GPS fixes used {outcome.gps_used}, withheld {outcome.gps_withheld}")
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in list(resources["by_stage"].items())[:6])
-    console.print(f"replayed in {resources['wall_seconds']:.1f} s ({resources['cpu_seconds']:.1f} s of CPU): {stages}")
+    _line(console, f"replayed in {resources['wall_seconds']:.1f} s ({resources['cpu_seconds']:.1f} s of CPU): {stages}")
     for name in options.ablations:
         if (folder / "ablations" / name / "run.json").is_file():
             write_summary(evaluate_run(folder / "ablations" / name), folder / "ablations" / name / "summary.json")
     evaluation = evaluate_run(folder)
     path = write_report(evaluation, folder)
     print_table(evaluation, console)
-    console.print(f"report: {path}    numbers: {folder / 'summary.json'}")
+    _line(console, f"report: {path}    numbers: {folder / 'summary.json'}")
     return evaluation
+
+
+def _line(console: Console, text: str, style: str = "") -> None:
+    """A line as it is: what stands in brackets is no markup, and its length is the terminal's business."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _say(console: Console, what: Any) -> None:
+    if isinstance(what, str):
+        _line(console, what)
+    else:
+        console.print(what)
 
 
 class _Speed:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, CompressedImage, FluidPressure, Image, Imu, MagneticField, NavSatFix
 from tf2_msgs.msg import TFMessage
 
-from geo_nav.evaluation.bag_input import BagInput
 from geo_nav.fusion import Fusion, NavigationState
-from geo_nav.geodesy import Pose, TransformTree
+from geo_nav.geodesy import Pose
 from geo_nav.nodes import conversion
 from geo_nav.nodes.camera_frame import Frame
 from geo_nav.nodes.fusion_messages import STATUS_PERIOD, FusionMessages
@@ -24,92 +21,19 @@ from geo_nav.nodes.site_messages import site_info
 from geo_nav.rendering import Camera
 from geo_nav.replay.agenda import Agenda
 from geo_nav.replay.camera import CameraContext, Registering, TrackingFrames
-from geo_nav.replay.gps import GpsPlan, GpsSwitch, GpsUse
-from geo_nav.replay.parameters import Parameters
+from geo_nav.replay.gps import GpsSwitch, GpsUse
+from geo_nav.replay.journey import OUTPUTS, Journey, Outcome
 from geo_nav.replay.pictures import PictureChoice
 from geo_nav.replay.profile import Profile
 from geo_nav.replay.run_bag import RunBag
-from geo_nav.replay.start import GivenStart
 from geo_nav.replay.warning_log import WarningLog
-from geo_nav.site import SiteModel
 from geo_nav_msgs.msg import AbsolutePose, TiePoints
-
-OUTPUTS = {
-    "odometry": "/geo_nav/odometry",
-    "fix": "/geo_nav/fix",
-    "status": "/geo_nav/status",
-    "tf": "/tf",
-    "diagnostics": "/diagnostics",
-    "absolute_pose": "/geo_nav/absolute_pose",
-    "tie_points": "/geo_nav/tie_points",
-    "picture": "/geo_nav/debug_image/compressed",
-    "site": "/geo_nav/site",
-    "tf_static": "/tf_static",
-}
-"""The topics that the nodes' outputs have by our launch files."""
 
 _Handler = tuple[str, type, Callable[[Any], None]]
 """The stage of the profile that it counts to, the class of the messages, what takes them."""
 
 _FIXES = {"absolute_pose": AbsolutePose, "tie_points": TiePoints}
 _COMPRESSED = "sensor_msgs/msg/CompressedImage"
-
-
-@dataclass(frozen=True, eq=False)
-class Journey:
-    """What is to be replayed.
-
-    Attributes:
-        bag: the input.
-        topics: topic of each role.
-        site: the model.
-        descriptor: its site.yaml.
-        parameters: of the nodes and of the replay.
-        static: what the bag says on `/tf_static`.
-        mountings: the same as a tree, with the camera's.
-        gps: when it is used.
-        start: given in place of GPS, if it is.
-        fixes: topics of ``bag`` with the outputs ``absolute_pose`` and ``tie_points`` of an earlier replay, by output:
-            these are used, and no frame is registered.
-        accepted: whether an absolute pose of ``fixes`` is used; None goes by its status.
-    """
-
-    bag: BagInput
-    topics: Mapping[str, str]
-    site: SiteModel
-    descriptor: Path
-    parameters: Parameters
-    static: Sequence[TFMessage]
-    mountings: TransformTree
-    gps: GpsPlan
-    start: GivenStart | None = None
-    fixes: Mapping[str, str] | None = None
-    accepted: Callable[[AbsolutePose], bool] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a replay has found.
-
-    Attributes:
-        begun: stamp of the first TRACKING, s; None where fusion has never started.
-        gps_cut: stamp of the last GPS fix where GPS was used for a time, else ``begun``: what is scored begins there.
-        gps_used: GPS fixes given to fusion.
-        gps_withheld: GPS fixes kept from it.
-        reason: of the last status.
-        warnings: what went wrong meanwhile.
-        interrupted: whether it was broken off.
-        resources: what it took, as `run.json` has it.
-    """
-
-    begun: float | None
-    gps_cut: float | None
-    gps_used: int
-    gps_withheld: int
-    reason: str
-    warnings: list[str]
-    interrupted: bool
-    resources: dict[str, Any]
 
 
 class Replay:
@@ -161,9 +85,9 @@ class Replay:
             progress: told how many seconds of the bag are done.
         """
         bag = self._journey.bag
-        self._begin()
         interrupted = False
         try:
+            self._begin()
             messages = bag.messages(self._handlers)
             while True:
                 with self._profile("reading"):

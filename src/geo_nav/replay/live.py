@@ -18,9 +18,9 @@ from geo_nav.commands.launch import launch_command
 from geo_nav.evaluation.bag_input import open_bag
 from geo_nav.evaluation.truth import stamp_of
 from geo_nav.fusion import NavigationState
-from geo_nav.replay.engine import OUTPUTS, Journey
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.gps import GpsUse
+from geo_nav.replay.journey import OUTPUTS, Journey
 
 _ARGUMENTS = ("imu", "gps", "camera_info", "pressure", "heading", "magnetic_field", "wheel_odometry")
 _PATIENCE = 120.0
@@ -54,7 +54,7 @@ def play(
     if journey.start is not None:
         raise ReplayError("--through-ros starts from GPS: the nodes take no other start")
     parameters = out / "parameters.yaml"
-    parameters.write_text(yaml.safe_dump(_parameter_file(journey), sort_keys=False), encoding="utf-8")
+    parameters.write_text(yaml.safe_dump(parameter_file(journey), sort_keys=False), encoding="utf-8")
     played = {topic for role, topic in journey.topics.items() if role != "truth"} | {"/tf_static"}
     arguments = {
         "bag": str(bag.resolve()),
@@ -113,8 +113,15 @@ def _launched(
     return status
 
 
-def _parameter_file(journey: Journey) -> dict[str, Any]:
-    """The parameters of the nodes as the offline replay has them, and no checkpoint of another flight."""
+def parameter_file(journey: Journey) -> dict[str, Any]:
+    """The parameter file that gives the nodes what the offline replay has; it names no checkpoint of another flight.
+
+    Args:
+        journey: that is to be replayed.
+
+    Raises:
+        ReplayError: the nodes cannot take the bag's images.
+    """
     parameters = journey.parameters
     node = parameters.fusion_node.model_dump(exclude={"checkpoint", "solver"})
     if not node["T_base_camera"]:
