@@ -239,3 +239,6 @@ def test_in_a_browser_a_time_in_the_address_or_a_click_marks_place_and_picture(p
     assert data["open"] == "true"
     assert data["clicked"] == f"#t={gallery(evaluation)[-1].seconds:.1f}"
     assert dom.count("main-svg") >= 5
+    assert 'data-title="Pan"' in dom
+    # plotly's button that would send a figure to a server
+    assert "Share chart" not in re.sub(r"<script.*?</script>", "", dom, flags=re.S)

@@ -39,7 +39,7 @@ function theme(layout) {
 async function draw() {
   const touch = window.matchMedia("(pointer: coarse)").matches;
   for (const [name, figure] of Object.entries(figures)) {
-    const config = { responsive: true, displaylogo: false, scrollZoom: name === "map" };
+    const config = { responsive: true, displaylogo: false, showSendToCloud: false, scrollZoom: name === "map" };
     // A finger that drags over a plot scrolls the page; on a narrow page the buttons would hide the legend.
     if (touch && name !== "map") figure.layout.dragmode = false;
     config.displayModeBar = window.innerWidth > 700;
