@@ -5,7 +5,7 @@ from glob import glob
 from setuptools import find_packages, setup
 
 NAME = "geo_nav"
-NODES = ["bag_player", "camera_registration", "fusion", "recorder", "simulator", "site_server"]
+NODES = ["bag_player", "camera_registration", "fusion", "recorder", "simulator", "site_server", "visualization"]
 
 setup(
     name=NAME,
@@ -24,7 +24,9 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
-        (f"share/{NAME}/config", sorted(path for end in ("yaml", "xml", "rviz") for path in glob(f"config/*.{end}"))),
+        (f"share/{NAME}/config", sorted(path for end in ("yaml", "xml") for path in glob(f"config/*.{end}"))),
+        (f"share/{NAME}/config/rviz", sorted(glob("config/rviz/*.rviz"))),
+        (f"share/{NAME}/config/foxglove", sorted(glob("config/foxglove/*.json"))),
         ("bin", ["scripts/geo-nav"]),
     ],
     zip_safe=False,
@@ -72,6 +74,10 @@ setup(
             "mkdocs-material>=9.5,<10",
             "mkdocstrings[python]>=0.29,<2",
         ],
+        # What `geo-nav export` writes KML, GeoPackage and NMEA with.
+        "export": ["pynmeagps>=1.0.36,<2", "pyogrio>=0.10,<1", "simplekml>=1.3.5,<2"],
+        # Its Rerun recordings.
+        "rerun": ["rerun-sdk>=0.39,<1"],
         "test": [
             "pytest>=8,<10",
             "pytest-timeout>=2.3,<3",

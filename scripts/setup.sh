@@ -134,7 +134,7 @@ install_libraries() {
   fi
   say "installing the libraries of setup.py"
   "$VENV/bin/python" -c 'import setuptools' 2>/dev/null || "${pip[@]}" "setuptools<80"
-  "$VENV/bin/python" scripts/requirements.py test docs >"$STAMPS/requirements.txt"
+  "$VENV/bin/python" scripts/requirements.py test docs export rerun >"$STAMPS/requirements.txt"
   "${pip[@]}" --requirement "$STAMPS/requirements.txt"
   "${pip[@]}" --no-deps "${WITHOUT_DEPENDENCIES[@]}"
   echo "$key" >"$STAMPS/libraries"

@@ -13,9 +13,11 @@ from geo_nav.commands import (
     demo,
     evaluate,
     evaluate_site,
+    export,
     export_matcher,
     launch,
     make_bag,
+    monitor,
     register,
     report,
     simulate,
@@ -39,7 +41,9 @@ app.add_typer(bench.app, name="bench")
 app.command("export-matcher")(export_matcher.export_matcher)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
+app.command("export")(export.export)
 app.command("demo")(demo.demo)
+app.command("monitor")(monitor.monitor)
 app.command("launch", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(launch.launch)
 
 

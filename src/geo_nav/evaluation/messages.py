@@ -46,6 +46,9 @@ LATCHED = Qos(
 )
 """Reliable and transient local, as `/tf_static` must be offered."""
 
+LATCHED_TOPICS = {"/tf_static", "/geo_nav/site", "/geo_nav/site_markers", "/simulation/gps_cut"}
+"""Topics that geo_nav and its simulator offer so."""
+
 
 def image_format(name: str) -> ImageFormat:
     """The format of that name.
