@@ -58,7 +58,7 @@ def monitor(
             if json:
                 typer.echo(line(now))
             elif now.heard:
-                console.print(page(now, time.monotonic() - begin))
+                console.print(page(now, time.monotonic() - begin, console.width))
             if not now.heard:
                 typer.echo(f"geo-nav monitor: {nothing_heard(now.namespace, now.elsewhere, timeout)}", err=True)
             raise typer.Exit(EXIT_STATES.get(now.state, EXIT_NOTHING_HEARD) if now.heard else EXIT_NOTHING_HEARD)
@@ -67,9 +67,11 @@ def monitor(
                 while True:
                     time.sleep(period)
                     typer.echo(line(look()))
-            with Live(page(look(), 0.0), console=console, screen=console.is_terminal, auto_refresh=False) as live:
+            with Live(
+                page(look(), 0.0, console.width), console=console, screen=console.is_terminal, auto_refresh=False
+            ) as live:
                 while True:
                     time.sleep(period)
-                    live.update(page(look(), time.monotonic() - begin), refresh=True)
+                    live.update(page(look(), time.monotonic() - begin, console.width), refresh=True)
         except (KeyboardInterrupt, BrokenPipeError):
             return

@@ -200,11 +200,9 @@ class CameraRegistration(GeoNavNode):
 
     def _publish_picture(self, registration: FrameRegistration, result: AbsolutePose, frame: Frame) -> None:
         now = time.monotonic()
-        wanted = self._picture_publisher.get_subscription_count() > 0 and now >= self._picture_due
-        picture = registration.picture(result, frame) if wanted and self.active else None
-        if picture is not None:
+        if self.active and now >= self._picture_due and self._picture_publisher.get_subscription_count() > 0:
             self._picture_due = now + _PICTURE_PERIOD
-            self._picture_publisher.publish(picture)
+            self._picture_publisher.publish(registration.picture(result, frame))
 
 
 def main() -> None:

@@ -172,7 +172,6 @@ class FusionHealth:
             "tracks refused": report.tracks_refused,
             "IMU samples": report.imu_samples,
             "IMU samples refused": report.imu_samples_refused,
-            "graph update ms (median)": f"{report.update_milliseconds:.1f}",
             "graph rebuilds": report.graph_rebuilds,
         }
         return diagnostic(level, name, text, values)

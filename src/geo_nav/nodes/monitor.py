@@ -14,6 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
+from rclpy.signals import SignalHandlerOptions
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from sensor_msgs.msg import NavSatFix
 
@@ -202,7 +203,8 @@ def listening(kind: Callable[[Node, str], Heard], namespace: str = "geo_nav") ->
         namespace: of the navigation.
     """
     context = rclpy.Context()
-    rclpy.init(context=context)
+    # Ctrl-C ends the caller, who takes this down in order; rclpy's own handler would pull the context away before.
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
     node: Any = Node("geo_nav_monitor", context=context)
     executor = make_executor(context)
     stop = threading.Event()

@@ -71,6 +71,7 @@ class Snapshot:
         accepted: frames since the monitor began.
         refused: frames since then.
         refusals: the last of them, newest first: seconds ago, gate, reason.
+        refused_by_graph: why fusion refused the last measurement that it did refuse, by kind.
         registration: milliseconds of the last registration, its matcher, matches, inliers and stages.
         rates: by topic, or by what is meant (IMU, camera frames, frames registered, frames tracked).
         consistency: NIS by kind of measurement: verdict, nis, low, high, number, refused share, reason.
@@ -92,6 +93,7 @@ class Snapshot:
     accepted: int
     refused: int
     refusals: list[tuple[float, str, str]]
+    refused_by_graph: dict[str, str]
     registration: dict[str, Any]
     rates: dict[str, Rate]
     consistency: dict[str, dict[str, Any]]
@@ -131,6 +133,7 @@ def snapshot(listener: SystemListener, imu_rate: float | None, camera_rate: floa
         accepted=listener.accepted,
         refused=listener.refused,
         refusals=[(now - at, gate, reason) for at, gate, reason in reversed(list(listener.refusals))],
+        refused_by_graph=_refused_by_graph(listener),
         registration=_registration(listener),
         rates=rates,
         consistency=consistency,
@@ -161,6 +164,13 @@ def _numbers(status: Any) -> dict[str, float]:
         return {}
     kinds = status.get_fields_and_field_types()
     return {name: getattr(status, name) for name, kind in kinds.items() if kind in ("float", "double", "uint32")}
+
+
+def _refused_by_graph(listener: SystemListener) -> dict[str, str]:
+    begin = f"{listener.namespace}: fusion: "
+    entries = {name.removeprefix(begin): e for name, e in listener.diagnostics.items() if name.startswith(begin)}
+    told = {kind: pair.value for kind, e in entries.items() for pair in e.values if pair.key == "last refusal"}
+    return {kind: reason for kind, reason in sorted(told.items()) if reason}
 
 
 def _registration(listener: SystemListener) -> dict[str, Any]:

@@ -21,6 +21,8 @@ _STATE_COLORS = {
 }
 _VERDICT_COLORS = {"consistent": "green", "overconfident": "red", "contradicted": "red", "cautious": "yellow"}
 _NONE = "–"
+_TWO_COLUMNS = 110
+"""Width of a terminal from which on the panels stand in two columns."""
 
 
 def nothing_heard(namespace: str, elsewhere: list[str], seconds: float) -> str:
@@ -42,30 +44,35 @@ def nothing_heard(namespace: str, elsewhere: list[str], seconds: float) -> str:
     return words
 
 
-def page(now: Snapshot, seconds: float) -> RenderableType:
-    """The page.
+def page(now: Snapshot, seconds: float, width: int) -> RenderableType:
+    """The page: two columns of panels where the terminal is wide enough, else one.
 
     Args:
         now: the snapshot.
         seconds: since the monitor began.
+        width: of the terminal, letters.
     """
     if not now.heard and not now.state:
         return Panel(Text(nothing_heard(now.namespace, now.elsewhere, seconds)), title="geo-nav", border_style="red")
+    left = Group(_place(now), _rates(now), _consistency(now))
+    right = Group(_uncertainty(now), _registration(now), _refusals(now))
+    if width < _TWO_COLUMNS:
+        return Group(_state(now), left, right)
     columns = Table.grid(expand=True, padding=(0, 1))
     columns.add_column(ratio=1)
     columns.add_column(ratio=1)
-    columns.add_row(_place(now), _uncertainty(now))
-    columns.add_row(_rates(now), _registration(now))
-    columns.add_row(_consistency(now), _refusals(now))
-    return Group(_state(now), columns, _warnings(now))
+    columns.add_row(left, right)
+    return Group(_state(now), columns)
 
 
 def _state(now: Snapshot) -> Panel:
+    """State, reason and warnings: what a terminal of few lines must show too."""
     color = _STATE_COLORS.get(now.state, "white") if now.heard else "red"
-    text = Text(f" {now.state} ", style=f"bold reverse {color}")
-    text.append(f"  {now.reason}", style="default")
+    text = Text.assemble((f" {now.state} ", f"bold reverse {color}"), f"  {now.reason}")
     if not now.heard:
         text.append("   (not heard any more)", style="bold red")
+    for warning in now.warnings:
+        text.append(f"\n{warning}", style="yellow")
     return Panel(text, title=f"/{now.namespace}", border_style=color)
 
 
@@ -125,7 +132,7 @@ def _rate_cells(rate: Rate) -> tuple[str, str, str, str]:
 def _registration(now: Snapshot) -> Panel:
     table = _pairs()
     found = now.registration
-    table.add_row("frames since the start", f"{now.accepted} accepted, {now.refused} refused")
+    table.add_row("since the monitor began", f"{now.accepted} accepted, {now.refused} refused")
     if found:
         table.add_row("last", f"{found['verdict']}, {found['inliers']} of {found['matches']} matches")
         table.add_row("matcher", str(found["matcher"]))
@@ -153,15 +160,12 @@ def _consistency(now: Snapshot) -> Panel:
 def _refusals(now: Snapshot) -> Panel:
     table = Table.grid(padding=(0, 1))
     for age, gate, reason in now.refusals:
-        table.add_row(f"{age:.0f} s", Text(gate, style="red"), reason)
-    if not now.refusals:
+        table.add_row(f"{age:.0f} s", Text(gate, style="red"), Text(reason))
+    for kind, reason in now.refused_by_graph.items():
+        table.add_row("graph", Text(kind, style="red"), Text(reason))
+    if not (now.refusals or now.refused_by_graph):
         table.add_row("none since the monitor began")
-    return Panel(table, title="frames refused")
-
-
-def _warnings(now: Snapshot) -> Panel:
-    text = Text("\n".join(now.warnings) or "none", style="yellow" if now.warnings else "green")
-    return Panel(text, title="warnings", border_style="yellow" if now.warnings else "green")
+    return Panel(table, title="last refused")
 
 
 def _pairs() -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -59,12 +60,13 @@ class Visualization(GeoNavNode):
         self._ties: bytes | None = None
         self._fixes: deque[tuple[float, bool, Array]] = deque()
         self._poses: deque[PoseStamped] = deque()
-        self._cleared = self._site_shown = False
+        self._cleared = False
 
     def configure(self) -> None:
         """Reads parameters, makes publishers and subscriptions."""
         self._config = self.read_config(VisualizationConfig)
-        self._site = self.string_parameter("site", "", "site.yaml, or a folder that holds one; empty: none is drawn")
+        descriptor = self.string_parameter("site", "", "site.yaml, or a folder that holds one; empty: none is drawn")
+        self._site = load_site(descriptor) if descriptor else None
         self._map_frame = self.string_parameter("map_frame", "map", "name of the site's local frame")
         self._base_frame = self.string_parameter("base_frame", "base_link", "name of the vehicle's frame")
         self._markers_publisher = self.create_publisher(MarkerArray, "markers", reliable(5))
@@ -100,13 +102,11 @@ class Visualization(GeoNavNode):
             )
 
     def _publish_site(self) -> None:
-        if self._site_shown or not self._site or not self.active:
+        if self._site is None or not self.active or self._site_publisher.get_subscription_count() == 0:
             return
-        if self._site_publisher.get_subscription_count() == 0:
-            return
-        self._site_shown = True  # before: a site that cannot be read is not tried again every second
+        site, self._site = self._site, None  # once: the message is latched
         start = time.monotonic()
-        mesh = preview(load_site(self._site), self._config.site_triangles)
+        mesh = preview(site, self._config.site_triangles)
         markers = Markers(self._map_frame, self.get_clock().now().to_msg())
         markers.clear()
         markers.site(mesh)
@@ -178,6 +178,7 @@ class Visualization(GeoNavNode):
 
 def main() -> None:
     """Console entry."""
+    os.nice(10)  # the navigation comes first, above all while the site's mesh is made
     run(Visualization)
 
 
