@@ -17,7 +17,9 @@ setup(
     python_requires=">=3.10",
     package_dir={"": "src"},
     packages=find_packages("src", include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", "**/*.html", "**/*.j2", "**/*.css", "**/*.glsl", "**/*.yaml", "**/*.json"]},
+    package_data={
+        NAME: ["py.typed", "**/*.html", "**/*.j2", "**/*.css", "**/*.js", "**/*.glsl", "**/*.yaml", "**/*.json"]
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -33,7 +35,9 @@ setup(
         "gtsam>=4.3,<5",
         "jinja2>=3.1,<4",
         "kornia>=0.7,<1",
+        "lz4>=4,<5",
         "matplotlib>=3.8,<4",
+        "mcap>=1.2,<2",
         "moderngl>=5.10,<6",
         "numpy>=1.26,<3",
         "onnx>=1.16,<2",
@@ -41,6 +45,7 @@ setup(
         "open3d>=0.18,<1",
         "opencv-python-headless>=4.9,<6",
         "pillow>=10,<14",
+        "plotly>=6,<8",
         "pydantic>=2.6,<3",
         "pyproj>=3.6,<4",
         "pyyaml>=6,<7",
@@ -53,6 +58,7 @@ setup(
         "tqdm>=4.66,<5",
         "trimesh>=4,<6",
         "typer>=0.12,<1",
+        "zstandard>=0.21,<1",
     ],
     # colcon runs pytest only where the extra `test` names it.
     extras_require={

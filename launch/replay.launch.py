@@ -23,6 +23,9 @@ def generate_launch_description():
             DeclareLaunchArgument("rate", default_value="1.0", description="times real time"),
             DeclareLaunchArgument("vehicle", default_value="aerial", choices=["aerial", "ground"], description="kind"),
             DeclareLaunchArgument("skip_topics", default_value="", description="not to play, separated by spaces"),
+            DeclareLaunchArgument(
+                "gps", default_value="use", description="use, never, start (until the first TRACKING), until:SECONDS"
+            ),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(NAVIGATION), launch_arguments=[("use_sim_time", "true")]
             ),
@@ -32,7 +35,7 @@ def generate_launch_description():
                 name="bag_player",
                 namespace="/geo_nav",
                 output="screen",
-                parameters=[{name: text(name) for name in ("bag", "rate", "skip_topics")}],
+                parameters=[{name: text(name) for name in ("bag", "rate", "skip_topics", "gps")}],
                 on_exit=Shutdown(reason="the bag has ended"),
             ),
         ]

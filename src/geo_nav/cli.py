@@ -9,7 +9,9 @@ import typer
 from geo_nav import GeoNavError, __version__
 from geo_nav.commands import (
     bench,
+    compare,
     demo,
+    evaluate,
     evaluate_site,
     export_matcher,
     launch,
@@ -31,10 +33,12 @@ app.add_typer(site.app, name="site")
 app.add_typer(simulate.app, name="simulate")
 app.command("register")(register.register)
 app.command("evaluate-site")(evaluate_site.evaluate_site)
+app.command("evaluate")(evaluate.evaluate)
 app.command("make-bag")(make_bag.make_bag)
 app.add_typer(bench.app, name="bench")
 app.command("export-matcher")(export_matcher.export_matcher)
 app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.command("demo")(demo.demo)
 app.command("launch", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(launch.launch)
 

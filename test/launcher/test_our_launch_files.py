@@ -98,11 +98,11 @@ def test_simulation_makes_its_world(folder, background, tmp_path, monkeypatch):
 
 
 def test_replay_takes_time_from_the_bag_and_chooses_the_vehicle(folder, background):
-    words = ["bag:=/b", "rate:=2", "vehicle:=ground", "skip_topics:=/a /b"]
+    words = ["bag:=/b", "rate:=2", "vehicle:=ground", "skip_topics:=/a /b", "gps:=until:30"]
     found, runner = start(background, folder / "replay.launch.py", *words, count=4)
     assert set(found) == NAVIGATION | {"bag_player"}
     assert parameters(found["fusion"]) == {"vehicle": "ground", "use_sim_time": True, "autostart": True}
-    assert parameters(found["bag_player"]) == {"bag": "/b", "rate": "2", "skip_topics": "/a /b"}
+    assert parameters(found["bag_player"]) == {"bag": "/b", "rate": "2", "skip_topics": "/a /b", "gps": "until:30"}
     assert runner.stop() == 0
 
 

@@ -14,6 +14,7 @@ from geo_nav.matching import MatchingConfig, matcher_names
 from geo_nav.registration import MaskConfig, RegistrationConfig
 from geo_nav.registration.tracking_config import TrackingConfig
 from geo_nav.rendering import RenderingConfig
+from geo_nav.replay.config import ReplayConfig
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 FRAMES = {"map_frame", "base_frame", "odom_frame"}
@@ -21,6 +22,7 @@ OWN = {
     "site_server": {"site"},
     "camera_registration": {"site", "matcher", "image_transport", "camera_frame"},
     "fusion": {"camera_frame", "checkpoint", "solver", "tf_rate", "fix_rate", "T_base_camera"},
+    "replay": set(),
 }
 GROUPS: dict[str, dict[str, type[BaseModel]]] = {
     "site_server": {"rendering": RenderingConfig},
@@ -29,6 +31,7 @@ GROUPS: dict[str, dict[str, type[BaseModel]]] = {
         "tracking": TrackingConfig, "masks": MaskConfig,
     },
     "fusion": {"": FusionConfig},
+    "replay": {"": ReplayConfig},
 }  # fmt: skip
 
 
@@ -49,7 +52,7 @@ def test_every_key_is_read_by_its_node_and_has_a_value_that_it_takes(name: str) 
             kind(**own)
             unknown = set(values) - set(own) - (OWN[node] if group == "" else set())
             assert not unknown, f"{name}: {node}: {unknown}"
-        assert set(parameters) <= OWN[node] | set(FusionConfig.model_fields)
+        assert set(parameters) <= OWN[node] | set(GROUPS[node].get("", BaseModel).model_fields)
         assert parameters.get("matcher", "sift") in matcher_names()
 
 

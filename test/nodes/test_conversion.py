@@ -14,7 +14,7 @@ from geo_nav import GeoNavError
 from geo_nav.fusion import NavState
 from geo_nav.geodesy import GeodesyError, LocalFrame, Pose
 from geo_nav.nodes import conversion
-from geo_nav.nodes.camera_registration import camera_covariance
+from geo_nav.nodes.frame_registration import camera_covariance
 from geo_nav.registration import AbsolutePose, Status
 from geo_nav.rendering import Camera, RenderingError
 from geo_nav_msgs.msg import AbsolutePose as AbsolutePoseMessage

@@ -11,7 +11,9 @@ from builtin_interfaces.msg import Time
 
 from geo_nav.geodesy import Pose
 from geo_nav.nodes import conversion
-from geo_nav.nodes.frame_tracking import Frame, FrameTracking
+from geo_nav.nodes.camera_frame import Frame
+from geo_nav.nodes.frame_registration import tracking_message
+from geo_nav.nodes.frame_tracking import FrameTracking, Registered, Tracked
 from geo_nav.registration import AbsolutePose, Status, TiePoints
 from geo_nav.registration.linearization import moved
 from geo_nav.registration.tracking import TrackedFrame, TrackStatus
@@ -20,7 +22,7 @@ from geo_nav.registration.tracking_follower import CameraFrame
 from geo_nav.rendering import RenderedView, create_renderer
 from registration_site import camera, photographed, synthetic_site, truth_pose
 
-Published = list[tuple[TrackedFrame, Time, Time, str]]
+Published = list[Tracked]
 
 
 def pose_at(k: int) -> Pose:
@@ -72,7 +74,7 @@ def tracking() -> Iterator[tuple[FrameTracking, Published, list[str]]]:
 
         return call
 
-    made = FrameTracking(TrackingConfig(), None, as_seen, lambda *a: published.append(a), problems.append, guard)
+    made = FrameTracking(TrackingConfig(), None, as_seen, published.append, problems.append, guard)
     made.start()
     yield made, published, problems
     made.stop()
@@ -91,19 +93,22 @@ def test_a_late_registration_is_followed_from_the_newest_frame_on(
     thread, published, problems = tracking
     for frame in frames[:4]:
         thread.offer(frame)
-        assert wait(lambda: not thread._frames)
+        assert wait(lambda: not thread._queue)
     assert published == []
-    thread.registered(frames[0], registration(views[0]), views[0])
+    thread.registered(Registered(frames[0], registration(views[0]), views[0]))
     assert wait(lambda: len(published) == 1)
     thread.offer(frames[4])
     assert wait(lambda: len(published) == 2)
     assert problems == []
-    for (tracked, at, reference, frame_id), k in zip(published, (3, 4), strict=True):
-        assert tracked.status is TrackStatus.TRACKED
+    for tracked, k in zip(published, (3, 4), strict=True):
+        assert tracked.frame.status is TrackStatus.TRACKED
         # To the nanosecond those of the messages.
-        assert (at, reference, frame_id) == (stamp(k), stamp(0), "camera_optical")
-        assert tracked.T_map_camera is not None
-        assert tracked.T_map_camera.distance_to(pose_at(k)) < 0.2
+        message = tracking_message(tracked, "map")
+        assert message is not None
+        assert (message.header.stamp, message.reference_stamp) == (stamp(k), stamp(0))
+        assert (message.point_frame_id, message.header.frame_id) == ("map", "camera_optical")
+        assert tracked.frame.T_map_camera is not None
+        assert tracked.frame.T_map_camera.distance_to(pose_at(k)) < 0.2
 
 
 def test_a_frame_that_cannot_be_used_is_survived(
@@ -111,7 +116,7 @@ def test_a_frame_that_cannot_be_used_is_survived(
 ) -> None:
     thread, published, problems = tracking
     thread.offer(frames[0])
-    thread.registered(frames[0], registration(views[0]), views[0])
+    thread.registered(Registered(frames[0], registration(views[0]), views[0]))
     thread.offer(Frame(np.zeros((10, 20, 3), np.uint8), camera(), stamp(1), "camera_optical"))
     assert wait(lambda: len(problems) == 1)
     assert "20x10" in problems[0]
@@ -124,15 +129,17 @@ def test_nobody_waits_for_tracking_and_it_stops_at_once(frames: list[Frame]) -> 
         time.sleep(0.2)
         return as_seen(frame)
 
-    thread = FrameTracking(TrackingConfig(), None, slow, lambda *a: None, lambda text: None, lambda step, what: step)
+    thread = FrameTracking(
+        TrackingConfig(), None, slow, lambda tracked: None, lambda text: None, lambda step, what: step
+    )
     thread.start()
     begin = time.monotonic()
     for frame in frames:
         thread.offer(frame)
     assert time.monotonic() - begin < 0.1
     # Those that wait are the newest.
-    assert frames[5] in thread._frames
-    assert len(thread._frames) <= 3
+    assert frames[5] in thread._queue._frames
+    assert len(thread._queue) <= 3
     begin = time.monotonic()
     thread.stop()
     assert time.monotonic() - begin < 1.0

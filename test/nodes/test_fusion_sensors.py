@@ -64,7 +64,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> FusionNode:
     pose = Pose(np.eye(3), np.zeros(3))
     fusion.set_pose(10.0, pose, np.diag([1.0, 1.0, 1.0, 1e-4, 1e-4, 1e-2]), np.zeros(3), 0.01 * np.eye(3))
     fusion.update()
-    node._fusion = fusion
+    node._messages.fusion = fusion
     yield node
     node.destroy_node()
     rclpy.try_shutdown()
@@ -80,20 +80,20 @@ def test_messages_reach_the_graph_and_the_diagnostics(node: FusionNode) -> None:
     field.magnetic_field.y, field.magnetic_field.z = 21e-6, -43e-6
     for message in (pressure, wheels, field):
         message.header.stamp = Time(sec=11)
-    node._on_pressure(pressure)
-    node._on_heading(heading(0.05))
-    node._on_magnetic_field(field)
-    node._on_wheel_odometry(wheels)
-    outcomes = node._fusion.update().fixes
+    node._messages.on_pressure(pressure)
+    node._messages.on_heading(heading(0.05))
+    node._messages.on_magnetic_field(field)
+    node._messages.on_wheel_odometry(wheels)
+    outcomes = node._messages.fusion.update().fixes
     assert sorted((o.kind, o.used) for o in outcomes) == [
         ("barometer", True), ("heading", True), ("magnetometer", True), ("wheels", True)
     ]  # fmt: skip
     with pytest.raises(GeoNavError, match="nan"):
-        node._on_pressure(FluidPressure(fluid_pressure=math.nan))
+        node._messages.on_pressure(FluidPressure(fluid_pressure=math.nan))
     with pytest.raises(GeoNavError, match="odom_wheels"):
-        node._on_wheel_odometry(Odometry(child_frame_id="odom_wheels"))
+        node._messages.on_wheel_odometry(Odometry(child_frame_id="odom_wheels"))
 
-    said = {s.name: s for s in diagnostics_message(node._fusion.status(), "fusion").status}
+    said = {s.name: s for s in diagnostics_message(node._messages.fusion.status(), "fusion").status}
     assert {v.key: v.value for v in said["fusion: barometer"].values}["refused"] == "1"
     assert said["fusion: wheels"].level == DiagnosticStatus.OK
     assert said["fusion: wheel scale"].message == "not observable so far"
@@ -102,12 +102,12 @@ def test_messages_reach_the_graph_and_the_diagnostics(node: FusionNode) -> None:
 
 
 def test_status_message_has_levels_and_consistency(node: FusionNode) -> None:
-    before = node._fusion
-    node._fusion = Fusion(node._config, FRAME, Pose.identity())
-    empty = fill_status(NavigationStatus(), node._fusion.status())
+    before = node._messages.fusion
+    node._messages.fusion = Fusion(node._config, FRAME, Pose.identity())
+    empty = fill_status(NavigationStatus(), node._messages.fusion.status())
     assert math.isnan(empty.horizontal_level_95)
     assert (empty.state, list(empty.consistency)) == (NavigationStatus.INITIALIZING, [])
-    node._fusion = before
+    node._messages.fusion = before
     for k in range(20):
         before.add_heading(10.1 + 0.1 * k, 0.0 if k < 5 else 2.0, 0.02)
         before.update()

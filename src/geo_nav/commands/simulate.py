@@ -35,6 +35,38 @@ def world(
     typer.echo(f"world that is flown over: {out / 'flown' / 'site.yaml'}")
 
 
+@app.command("bag")
+def bag(
+    out: Annotated[Path, typer.Argument(help="folder for bag/ and run.json")],
+    duration: Annotated[float, typer.Option(min=5.0, max=3600.0, help="length of the flight, s")] = 180.0,
+    gps_cut: Annotated[float, typer.Option(min=0.0, help="GPS ends then, s; 0: it is there all along")] = 0.0,
+    images: Annotated[str, typer.Option(help="raw (sensor_msgs/Image), or jpeg or png (CompressedImage)")] = "jpeg",
+    seed: Seed = 7,
+    size: Size = 2000.0,
+    worlds: Annotated[Path, typer.Option(help="where generated worlds are kept")] = Path("build/worlds"),
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress bar")] = False,
+) -> None:
+    """Records a simulated flight as its drivers would have: IMU, GPS, camera and truth as an MCAP bag, without ROS."""
+    from rich.progress import Progress
+
+    from geo_nav.evaluation.messages import image_format
+    from geo_nav.evaluation.simulated_bag import write_simulated_bag
+    from geo_nav.simulation import Simulation, SimulationConfig, SimulationError, ensure_world
+
+    kind = image_format(images)
+    if (out / "bag").exists():
+        raise SimulationError(f"{out / 'bag'} exists: name another folder")
+    config = SimulationConfig(
+        seed=seed, world_size=size, world_dir=str(worlds), duration=duration, gps_outage_start=gps_cut or duration
+    )
+    ensure_world(config, quiet)
+    simulation = Simulation(config)
+    with Progress(disable=quiet) as bar:
+        task = bar.add_task("filming", total=simulation.frame_count)
+        write_simulated_bag(simulation, out, kind, lambda count: bar.update(task, completed=count))
+    typer.echo(f"bag: {out / 'bag'}\nsite model: {simulation.site_yaml}")
+
+
 @app.command("preview")
 def preview(
     out: Annotated[Path, typer.Argument(help="folder for the pictures")],

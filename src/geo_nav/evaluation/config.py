@@ -16,6 +16,9 @@ class EvaluationConfig(BaseModel):
     max_truth_gap: float = Field(
         0.5, description="no truth is interpolated between two true poses further apart than this, s", gt=0.0
     )
+    max_position_gap: float = Field(
+        1.1, description="the same where the truth has positions alone, as a GPS of 1 Hz, s", gt=0.0
+    )
     max_estimate_gap: float = Field(
         0.2, description="no estimate is interpolated between two odometry messages further apart than this, s", gt=0.0
     )
@@ -31,4 +34,6 @@ class EvaluationConfig(BaseModel):
     max_latency: float = Field(
         30.0, description="a median latency beyond this says that the clocks are not the same, s", gt=0.0
     )
+    segment_seconds: float = Field(60.0, description="length of the segments by time, s", gt=0.0)
+    segment_metres: float = Field(500.0, description="length of the segments by true path, m", gt=0.0)
     gallery: int = Field(6, description="most pictures in the report's gallery", ge=0, le=60)

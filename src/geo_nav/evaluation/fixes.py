@@ -26,8 +26,9 @@ class ScoredFix:
         fix: the fix.
         error_m: distance of the levelled pose's camera centre from truth; NaN without pose or truth.
         alone_error_m: the same of the pose by the frame alone.
-        error_deg: angle of the levelled pose to the true orientation; NaN with it.
-        nees: ``e^T P^-1 e / 6`` of the pose by the frame alone, which is what the graph takes; NaN with it.
+        error_deg: angle of the levelled pose to the true orientation; NaN with it, and where the truth has none.
+        nees: ``e^T P^-1 e / 6`` of the pose by the frame alone, which is what the graph takes (``/ 3`` of its position
+            where the truth has no orientation); NaN with it.
     """
 
     fix: Fix
@@ -47,7 +48,8 @@ class FixStatistics:
         accepted: that passed every gate.
         rejected: that did not, whether or not a pose was found.
         rejected_by_gate: how many each gate refused.
-        false_fixes: accepted, but further from truth than the limit.
+        judged: of the accepted, those with a truth to compare with.
+        false_fixes: of the judged, those further from truth than the limit.
         registered_share: accepted a camera frame sent.
         median_error_m: of the accepted, levelled.
         p95_error_m: of the accepted, levelled.
@@ -69,6 +71,7 @@ class FixStatistics:
     accepted: int
     rejected: int
     rejected_by_gate: dict[str, int]
+    judged: int
     false_fixes: int
     registered_share: float
     median_error_m: float
@@ -87,7 +90,12 @@ class FixStatistics:
 
 
 def score_fixes(
-    fixes: Sequence[Fix], truth: TimedPoses, T_base_camera: Pose | None, max_truth_gap: float
+    fixes: Sequence[Fix],
+    truth: TimedPoses,
+    T_base_camera: Pose | None,
+    max_truth_gap: float,
+    truth_sigma: Array | None = None,
+    has_orientation: bool = True,
 ) -> list[ScoredFix]:
     """Each fix beside the true camera pose at its stamp.
 
@@ -96,6 +104,8 @@ def score_fixes(
         truth: `base_link` in `map`.
         T_base_camera: the camera in `base_link`; without it no error is known.
         max_truth_gap: see :meth:`TimedPoses.covers`, s.
+        truth_sigma: (N, 3) the truth's own 1 sigma, m, which the NEES allows for; none when None.
+        has_orientation: whether the truth has one of its own; else it is only there to carry the lever arm.
     """
     stamps = np.array([fix.stamp for fix in fixes])
     covered = truth.covers(stamps, max_truth_gap)
@@ -110,15 +120,23 @@ def score_fixes(
             scored.append(ScoredFix(fix, *[float("nan")] * 4))
             continue
         T_true = true_base.pose(int(k)) @ T_base_camera
-        angle = float(np.degrees(pose.angle_to(T_true)))
-        scored.append(ScoredFix(fix, pose.distance_to(T_true), alone.distance_to(T_true), angle, _nees(fix, T_true)))
+        angle = float(np.degrees(pose.angle_to(T_true))) if has_orientation else float("nan")
+        sigma = np.zeros(3) if truth_sigma is None else _interpolated(times[k], truth.stamps, truth_sigma)
+        honesty = _nees(fix, T_true, sigma, 6 if has_orientation else 3)
+        scored.append(ScoredFix(fix, pose.distance_to(T_true), alone.distance_to(T_true), angle, honesty))
     return scored
 
 
-def _nees(fix: Fix, T_true: Pose) -> float:
+def _interpolated(stamp: float, stamps: Array, columns: Array) -> Array:
+    return np.array([np.interp(stamp, stamps, column) for column in columns.T])
+
+
+def _nees(fix: Fix, T_true: Pose, sigma: Array, dimensions: int) -> float:
     if fix.T_map_camera is None or fix.covariance is None or not positive_definite(fix.covariance[None])[0]:
         return float("nan")
-    return float(nees(error_vector(fix.T_map_camera, T_true)[None], fix.covariance[None])[0] / 6.0)
+    P = fix.covariance + np.diag(np.concatenate([sigma**2, np.zeros(3)]))
+    e = error_vector(fix.T_map_camera, T_true)[:dimensions]
+    return float(nees(e[None], P[None, :dimensions, :dimensions])[0] / dimensions)
 
 
 def fix_statistics(
@@ -147,6 +165,7 @@ def fix_statistics(
         accepted=len(accepted),
         rejected=len(scored) - len(accepted),
         rejected_by_gate=dict(gates.most_common()),
+        judged=int(np.isfinite(errors).sum()),
         false_fixes=int((errors > false_fix_distance).sum()),
         registered_share=len(accepted) / camera_frames if camera_frames else float("nan"),
         median_error_m=quantile(errors, 0.5),

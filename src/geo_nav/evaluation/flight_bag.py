@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from geo_nav.evaluation import messages
 from geo_nav.evaluation.errors import EvaluationError
+from geo_nav.evaluation.messages import ImageFormat
 from geo_nav.evaluation.photo_flight import T_BASE_CAMERA, flight_of_cameras, timed_photos
 from geo_nav.evaluation.survey import SurveyPhoto, read_survey
 from geo_nav.evaluation.trajectory import TimedPoses, write_tum
@@ -34,11 +35,13 @@ Timed = tuple[float, str, Any]
 IMU, GPS, IMAGE, CAMERA_INFO = "/imu/data", "/gps/fix", "/camera/image_raw", "/camera/camera_info"
 TRUTH, STATIC_TRANSFORMS, GPS_CUT = "/simulation/truth", "/tf_static", "/simulation/gps_cut"
 CAMERA_FRAME = "camera_optical"
+TRUTH_RATE = 50.0
+"""Of the truth in bags, Hz."""
+SENSOR_DELAY = 0.002
+"""From a stamp to the arrival of all but frames, s."""
 
 _TAIL = 3.0
-_TRUTH_RATE = 50.0
 _ATTITUDE_TIME = 60.0
-_SENSOR_DELAY = 0.002
 _CAMERA_DELAY = 0.1
 
 
@@ -101,6 +104,7 @@ def write_flight(
     out: Path,
     config: SimulationConfig,
     progress: Callable[[int], object] | None = None,
+    images: ImageFormat = "raw",
 ) -> None:
     """Writes `bag/`, `truth.csv` (TUM), `site.yaml` and `run.json` (what `geo-nav report --info` takes) into ``out``.
 
@@ -110,6 +114,7 @@ def write_flight(
         out: a folder that has no `bag/` yet.
         config: rates and errors of the sensors, and the seed.
         progress: told how many photographs have been written.
+        images: ``raw`` (sensor_msgs/Image), ``jpeg`` or ``png`` (sensor_msgs/CompressedImage).
 
     Raises:
         EvaluationError: there is a bag already, or a photograph is missing or damaged.
@@ -125,7 +130,7 @@ def write_flight(
         _inertial(flight, config, rng),
         _gps(flight, config, np.random.default_rng([config.seed, 76])),
         _truth(flight),
-        _camera(flight, progress),
+        _camera(flight, progress, images),
     )
     with messages.BagWriter(out / "bag") as bag:
         for received, topic, content in merge(*streams, key=lambda item: item[0]):
@@ -136,7 +141,7 @@ def write_flight(
 
 
 def _truth_times(flight: PhotoFlight) -> Array:
-    regular = np.arange(0.0, flight.trajectory.end, 1.0 / _TRUTH_RATE)
+    regular = np.arange(0.0, flight.trajectory.end, 1.0 / TRUTH_RATE)
     distance = np.abs(regular[:, None] - flight.exposures[None, :]).min(axis=1)
     return np.sort(np.concatenate([regular[distance > 1e-3], flight.exposures]))
 
@@ -150,7 +155,7 @@ def _truth(flight: PhotoFlight) -> Iterator[Timed]:
     for t in _truth_times(flight):
         motion = flight.trajectory.motion(float(t))
         content = messages.odometry(flight.epoch + t, motion.pose(), motion.velocity, motion.angular_velocity)
-        yield float(t) + _SENSOR_DELAY, TRUTH, content
+        yield float(t) + SENSOR_DELAY, TRUTH, content
 
 
 def _inertial(flight: PhotoFlight, config: SimulationConfig, rng: np.random.Generator) -> Iterator[Timed]:
@@ -165,7 +170,7 @@ def _inertial(flight: PhotoFlight, config: SimulationConfig, rng: np.random.Gene
         attitude = Pose(attitudes[k], np.zeros(3))
         stamp = flight.epoch + float(t)
         content = messages.imu(stamp, record.acceleration[k], record.angular_velocity[k], attitude, covariance)
-        yield float(t) + _SENSOR_DELAY, IMU, content
+        yield float(t) + SENSOR_DELAY, IMU, content
 
 
 def _gps(flight: PhotoFlight, config: SimulationConfig, rng: np.random.Generator) -> Iterator[Timed]:
@@ -174,10 +179,10 @@ def _gps(flight: PhotoFlight, config: SimulationConfig, rng: np.random.Generator
         position, covariance = receiver.fix(float(t))
         latitude, longitude, height = (float(x) for x in flight.frame.to_geodetic(position))
         content = messages.nav_sat_fix(flight.epoch + float(t), latitude, longitude, height, covariance)
-        yield float(t) + _SENSOR_DELAY, GPS, content
+        yield float(t) + SENSOR_DELAY, GPS, content
 
 
-def _camera(flight: PhotoFlight, progress: Callable[[int], object] | None) -> Iterator[Timed]:
+def _camera(flight: PhotoFlight, progress: Callable[[int], object] | None, images: ImageFormat) -> Iterator[Timed]:
     size = (flight.camera.width, flight.camera.height)
     for k, (t, photo) in enumerate(zip(flight.exposures, flight.photos, strict=True)):
         image = photo.read()
@@ -185,7 +190,7 @@ def _camera(flight: PhotoFlight, progress: Callable[[int], object] | None) -> It
             image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
         stamp, received = flight.epoch + float(t), float(t) + _CAMERA_DELAY
         yield received, CAMERA_INFO, messages.camera_info(stamp, CAMERA_FRAME, flight.camera)
-        yield received, IMAGE, messages.image(stamp, CAMERA_FRAME, image)
+        yield received, *messages.frame(IMAGE, stamp, CAMERA_FRAME, image, images)
         if progress is not None:
             progress(k + 1)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal, cast, get_args
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from rosbags.interfaces import (
@@ -27,6 +28,10 @@ from geo_nav.rendering import Camera
 
 Array = npt.NDArray[np.float64]
 
+ImageFormat = Literal["raw", "jpeg", "png"]
+"""How frames are written: sensor_msgs/Image, or sensor_msgs/CompressedImage of that format."""
+
+_JPEG_QUALITY = 92
 _NO_TIME = QosTime(0, 0)
 LATCHED = Qos(
     history=QosHistory.KEEP_LAST,
@@ -40,6 +45,18 @@ LATCHED = Qos(
     avoid_ros_namespace_conventions=False,
 )
 """Reliable and transient local, as `/tf_static` must be offered."""
+
+
+def image_format(name: str) -> ImageFormat:
+    """The format of that name.
+
+    Raises:
+        EvaluationError: there is none.
+    """
+    for known in get_args(ImageFormat):
+        if name == known:
+            return cast(ImageFormat, known)
+    raise EvaluationError(f"images are written as {', '.join(get_args(ImageFormat))}, not as '{name}'")
 
 
 class BagWriter:
@@ -211,6 +228,25 @@ def image(stamp: float, frame_id: str, rgb: npt.NDArray[np.uint8]) -> Any:
         step=3 * width,
         data=np.ascontiguousarray(rgb).ravel(),
     )
+
+
+def compressed_image(stamp: float, frame_id: str, rgb: npt.NDArray[np.uint8], kind: Literal["jpeg", "png"]) -> Any:
+    """sensor_msgs/CompressedImage of (H, W, 3), its `format` as image_transport writes it."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if kind == "jpeg" else []
+    _, data = cv2.imencode(".jpg" if kind == "jpeg" else ".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
+    return message(
+        "sensor_msgs/msg/CompressedImage",
+        header=header(stamp, frame_id),
+        format=f"rgb8; {kind} compressed bgr8",
+        data=np.asarray(data, np.uint8).ravel(),
+    )
+
+
+def frame(topic: str, stamp: float, frame_id: str, rgb: npt.NDArray[np.uint8], images: ImageFormat) -> tuple[str, Any]:
+    """A camera frame and its topic, which for a compressed one ends in `/compressed`, as image_transport's does."""
+    if images == "raw":
+        return topic, image(stamp, frame_id, rgb)
+    return f"{topic}/compressed", compressed_image(stamp, frame_id, rgb, images)
 
 
 def transforms(stamp: float, poses: Mapping[tuple[str, str], Pose]) -> Any:

@@ -21,8 +21,9 @@ class PoseErrors:
     Attributes:
         stamps: (N,) seconds.
         position: (N, 3) m, east north up.
-        rotation: (N, 3) rad, rotation vector about the fixed axes: ``exp(rotation) R_truth = R_estimate``.
-        heading: (N,) rad, wrapped: of the body's x axis about up.
+        rotation: (N, 3) rad, rotation vector about the fixed axes: ``exp(rotation) R_truth = R_estimate``; NaN where
+            the truth has no orientation.
+        heading: (N,) rad, wrapped: of the body's x axis about up; NaN with it.
         truth: the N true poses.
     """
 
@@ -46,8 +47,13 @@ class PoseErrors:
         return np.asarray(np.linalg.norm(self.position[:, :2], axis=1))
 
 
-def pose_errors(estimate: TimedPoses, truth: TimedPoses) -> PoseErrors:
+def pose_errors(estimate: TimedPoses, truth: TimedPoses, has_orientation: bool = True) -> PoseErrors:
     """Errors of poses that have the same stamps as the true ones.
+
+    Args:
+        estimate: N poses.
+        truth: the N true ones.
+        has_orientation: whether the truth has one of its own; else no error of orientation is told.
 
     Raises:
         EvaluationError: the stamps differ.
@@ -56,10 +62,13 @@ def pose_errors(estimate: TimedPoses, truth: TimedPoses) -> PoseErrors:
         raise EvaluationError("estimate and truth must have the same stamps: interpolate one of them first")
     if len(truth) == 0:
         return PoseErrors(truth.stamps, truth.positions, np.zeros((0, 3)), np.zeros(0), truth)
+    position = estimate.positions - truth.positions
+    if not has_orientation:
+        return PoseErrors(truth.stamps, position, np.full_like(position, np.nan), np.full(len(truth), np.nan), truth)
     rotation = (estimate.rotations * truth.rotations.inv()).as_rotvec()
     difference = _headings(estimate.rotations) - _headings(truth.rotations)
     heading = (difference + np.pi) % (2 * np.pi) - np.pi
-    return PoseErrors(truth.stamps, estimate.positions - truth.positions, rotation, heading, truth)
+    return PoseErrors(truth.stamps, position, rotation, heading, truth)
 
 
 def _headings(rotations: Rotation) -> Array:
@@ -69,7 +78,7 @@ def _headings(rotations: Rotation) -> Array:
 
 @dataclass(frozen=True)
 class ErrorStatistics:
-    """Absolute pose error (APE) in numbers; metres and degrees.
+    """Absolute pose error (APE) in numbers; metres and degrees. Those of orientation are NaN where the truth has none.
 
     Attributes:
         samples: number of stamps scored.

@@ -16,6 +16,17 @@ from geo_nav.geodesy import LocalFrame, Pose, TransformTree
 Array = npt.NDArray[np.float64]
 
 
+class Resources(BaseModel):
+    """What a run took of the machine."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    cpu_seconds: float | None = Field(None, description="processor time of all processes and threads, s", ge=0.0)
+    wall_seconds: float | None = Field(None, description="time by the clock on the wall, s", ge=0.0)
+    peak_rss_mb: float | None = Field(None, description="greatest resident memory, 10⁶ bytes", ge=0.0)
+    by_stage: dict[str, float] = Field(default_factory=dict, description="wall time of each stage, s")
+
+
 class RunInfo(BaseModel):
     """`run.json`: what the bag itself does not say. Every key, and the file, may be left out; others are not used."""
 
@@ -31,8 +42,22 @@ class RunInfo(BaseModel):
     )
     camera_frames: int | None = Field(None, description="frames that the camera sent after the GPS cut", ge=0)
     truth: str | None = Field(
-        None, description="TUM file of base_link in map, relative to this file; else /simulation/truth"
+        None, description="file of the true path (TUM, KITTI, CSV), relative to this file; else the truth's topic"
     )
+    inputs: list[str] = Field(
+        default_factory=list,
+        description="bags whose sensors are read beside bag/, relative to this file; geo_nav's own topics are not",
+    )
+    topics: dict[str, str] = Field(
+        default_factory=dict, description="topic of a role (imu, gps, camera_info, truth, …); else guessed"
+    )
+    antenna: list[float] | None = Field(
+        None,
+        description="of the GPS that is truth, in base_link, x y z (m); else /tf_static's, else base_link itself",
+        min_length=3,
+        max_length=3,
+    )
+    resources: Resources | None = Field(None, description="what the run took of the machine")
     score_stamps: list[float] | None = Field(None, description="stamps of the frames that are scored, s; all else")
     accelerometer_bias: list[float] | None = Field(
         None, description="known at the cut, for the IMU-only solution, m/s²", min_length=3, max_length=3
@@ -53,7 +78,8 @@ def read_run_info(path: Path) -> RunInfo:
     except (OSError, ValidationError) as error:
         raise EvaluationError(f"{path} cannot be used: {error}") from error
     paths = {name: str(path.parent / value) for name in ("site", "truth") if (value := getattr(info, name))}
-    return info.model_copy(update=paths)
+    inputs = [str(path.parent / value) for value in info.inputs]
+    return info.model_copy(update={**paths, "inputs": inputs})
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +171,8 @@ class StatusTrack:
         rebuilds: of the graph, at the end.
         update_milliseconds: of a graph update, the last reported median.
         reasons: (N,) words.
+        levels: (N, 4) protection levels, m: horizontal 95 % and 99.9 %, vertical 95 % and 99.9 %; NaN where not known.
+        consistency: (N,) of each kind of measurement.
     """
 
     stamps: Array
@@ -155,6 +183,23 @@ class StatusTrack:
     rebuilds: int
     update_milliseconds: float
     reasons: list[str]
+    levels: Array
+    consistency: list[dict[str, InnovationConsistency]]
+
+
+@dataclass(frozen=True)
+class InnovationConsistency:
+    """What the filter says of one kind of measurement (`geo_nav_msgs/Consistency`).
+
+    Attributes:
+        nis: mean normalised innovation squared over its expectation; 1 is honest.
+        verdict: name of the verdict, in lower case.
+        refused_share: of all that were compared.
+    """
+
+    nis: float
+    verdict: str
+    refused_share: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +210,7 @@ class Recording:
         run_dir: the folder it was read from.
         info: `run.json`.
         odometry: geo_nav's output.
-        truth: `base_link` in `map`; empty where there is none.
+        truth: `base_link` in `map`; empty where there is none. Without an orientation of its own it has the estimate's.
         fixes: every frame that registration tried, in the order of stamps.
         imu: the samples.
         status: the state machine.
@@ -178,6 +223,11 @@ class Recording:
         site_name: of the site model.
         site_descriptor: path of site.yaml as the site server saw it.
         announced_gps_cut: of `/simulation/gps_cut`, seconds.
+        truth_source: where the truth comes from, in words.
+        truth_has_orientation: whether the truth tells the orientation; else only positions are scored.
+        truth_sigma: (N, 3) the truth's own 1 sigma, east north up, m; None where it tells none.
+        gps_is_truth: whether the GPS is the truth, so that its last fix does not begin an outage.
+        problems: what of the bags could not be read, in words.
     """
 
     run_dir: Path
@@ -196,6 +246,11 @@ class Recording:
     site_name: str = ""
     site_descriptor: str = ""
     announced_gps_cut: float | None = None
+    truth_source: str = ""
+    truth_has_orientation: bool = True
+    truth_sigma: Array | None = None
+    gps_is_truth: bool = False
+    problems: list[str] = field(default_factory=list)
 
     @property
     def T_base_camera(self) -> Pose | None:
@@ -207,8 +262,9 @@ class Recording:
 
     @property
     def gps_cut(self) -> float:
-        """Stamp at which the outage begins: of `run.json`, `/simulation/gps_cut`, the last GPS fix or the start."""
+        """Stamp at which the outage begins: `run.json`'s, `/simulation/gps_cut`'s, the last GPS fix's, the start's."""
         for said in (self.info.gps_cut, self.announced_gps_cut):
             if said is not None:
                 return said
-        return float(self.gps[-1, 0]) if len(self.gps) else float(self.odometry.poses.stamps[0])
+        used = len(self.gps) > 0 and not self.gps_is_truth
+        return float(self.gps[-1, 0]) if used else float(self.odometry.poses.stamps[0])

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from geo_nav.evaluation.evaluate import RunEvaluation
-from geo_nav.evaluation.fixes import quantile
+from geo_nav.evaluation.fixes import FixStatistics, quantile
 from geo_nav.evaluation.metrics import ErrorStatistics
 
 Array = npt.NDArray[np.float64]
@@ -25,10 +26,11 @@ _MISSING = "–"
 def summary(evaluation: RunEvaluation) -> dict[str, Any]:
     """Plain keys and JSON values; a number that cannot be known is None. Units are in the keys' endings."""
     s, c, f, t = evaluation.statistics, evaluation.consistency, evaluation.fix_statistics, evaluation.timing
-    status = evaluation.recording.status
+    recording, status = evaluation.recording, evaluation.recording.status
     out: dict[str, Any] = {
         "outage_s": evaluation.end - evaluation.begin,
         **asdict(s),
+        **_relative(evaluation),
         "max_error_m": s.max_3d_m,
         **{f"imu_only_{key}": value for key, value in _statistics(evaluation.imu_only_statistics).items()},
         "nees_position": c.nees_position,
@@ -42,7 +44,8 @@ def summary(evaluation: RunEvaluation) -> dict[str, Any]:
         "fixes_accepted": f.accepted,
         "fixes_rejected": f.rejected,
         "rejected_by_gate": f.rejected_by_gate,
-        "false_fixes": f.false_fixes,
+        "fixes_judged": f.judged,
+        "false_fixes": f.false_fixes if f.judged or not f.accepted else None,
         "registered_share": f.registered_share,
         "fix_median_error_m": f.median_error_m,
         "fix_p95_error_m": f.p95_error_m,
@@ -64,8 +67,24 @@ def summary(evaluation: RunEvaluation) -> dict[str, Any]:
         "graph_rebuilds": status.rebuilds,
         "graph_update_ms_median": status.update_milliseconds,
         **asdict(t),
+        "first_fix_after_cut_s": evaluation.first_fix_after_cut_s,
+        "first_fix_after_start_s": evaluation.first_fix_after_start_s,
+        "state_share": evaluation.states,
+        **{
+            f"protection_{level}_{key}": value
+            for level, p in evaluation.protection.items()
+            for key, value in asdict(p).items()
+        },
+        "innovations": {kind: asdict(said) for kind, said in evaluation.innovations.items()},
+        "by_time": [asdict(part) for part in evaluation.by_time],
+        "by_path": [asdict(part) for part in evaluation.by_path],
+        **_resources(evaluation),
+        "truth": recording.truth_source,
+        "truth_has_orientation": recording.truth_has_orientation,
+        "truth_sigma_m_median": _truth_sigma(evaluation),
+        "problems": recording.problems,
         "matcher": _matcher(evaluation),
-        "site": evaluation.recording.site_name,
+        "site": recording.site_name,
     }
     cleaned: dict[str, Any] = _without_nan(out)
     return cleaned
@@ -81,6 +100,8 @@ def print_table(evaluation: RunEvaluation, console: Console | None = None) -> No
     console = console or Console()
     console.print(_comparison(evaluation))
     console.print(_work(evaluation))
+    for problem in evaluation.recording.problems:
+        console.print(f"[yellow]problem:[/] {escape(problem)}")
 
 
 COMPARISON: tuple[tuple[str, str, str], ...] = (
@@ -106,12 +127,13 @@ def work_rows(evaluation: RunEvaluation) -> list[tuple[str, str]]:
     return [
         ("fixes accepted", f"{f.accepted} of {f.camera_frames} frames sent{share}"),
         ("fixes rejected", f"{f.rejected} of {f.tried} tried" + (f": {gates}" if gates else "")),
-        (f"false fixes (accepted, off by > {evaluation.config.false_fix_distance:g} m)", f"{f.false_fixes}"),
+        (f"false fixes (accepted, off by > {evaluation.config.false_fix_distance:g} m)", _false_fixes(f)),
         ("error of accepted fixes", f"median {number(f.median_error_m, 'm')}, greatest {number(f.max_error_m, 'm')}"),
         (
             "without the prior's tilt",
             f"median {number(f.median_alone_error_m, 'm')}, greatest {number(f.max_alone_error_m, 'm')}",
         ),
+        ("first fix, after the cut / the start", " / ".join(number(x, "s") for x in _first_fixes(evaluation))),
         ("longest time without a fix", number(f.longest_gap_s, "s")),
         (
             "age of the last fix used",
@@ -129,6 +151,12 @@ def work_rows(evaluation: RunEvaluation) -> list[tuple[str, str]]:
             f"median {number(t.odometry_latency_ms_median, 'ms')}, 99 % {number(t.odometry_latency_ms_p99, 'ms')}",
         ),
         ("longest gap in the odometry", number(t.odometry_longest_gap_s, "s")),
+        (
+            "time in each state",
+            ", ".join(f"{name} {share:.1%}" for name, share in evaluation.states.items()) or _MISSING,
+        ),
+        *_relative_rows(evaluation),
+        *_resource_rows(evaluation),
     ]
 
 
@@ -139,6 +167,12 @@ def honesty_rows(evaluation: RunEvaluation) -> list[tuple[str, str]]:
         ("errors inside 3σ, east / north / up", " / ".join(percent(x) for x in c.inside_3_sigma)),
         ("NEES a dimension (1 is honest), position / pose", f"{number(c.nees_position)} / {number(c.nees_pose)}"),
         ("NEES a dimension of the accepted fixes", number(evaluation.fix_statistics.nees)),
+        (
+            "NIS over its expectation (1 is honest)",
+            ", ".join(f"{kind} {number(i.nis_median)}" for kind, i in evaluation.innovations.items()) or _MISSING,
+        ),
+        ("error beyond the 95 % level, horizontal / vertical", _exceeded(evaluation, "95")),
+        ("error beyond the 99.9 % level, horizontal / vertical", _exceeded(evaluation, "999")),
     ]
 
 
@@ -181,6 +215,67 @@ def _work(evaluation: RunEvaluation) -> Table:
     for label, value in [*work_rows(evaluation), *honesty_rows(evaluation)]:
         table.add_row(label, value)
     return table
+
+
+def _false_fixes(statistics: FixStatistics) -> str:
+    if statistics.accepted and not statistics.judged:
+        return _MISSING
+    unjudged = statistics.accepted - statistics.judged
+    return f"{statistics.false_fixes}" + (f" ({unjudged} without truth)" if unjudged else "")
+
+
+def _first_fixes(evaluation: RunEvaluation) -> tuple[float, float]:
+    return evaluation.first_fix_after_cut_s, evaluation.first_fix_after_start_s
+
+
+def _relative(evaluation: RunEvaluation) -> dict[str, Any]:
+    return {
+        f"rpe_{r.delta:g}_{r.unit}_{key}": value
+        for r in evaluation.relative
+        for key, value in asdict(r).items()
+        if key not in ("delta", "unit")
+    }
+
+
+def _relative_rows(evaluation: RunEvaluation) -> list[tuple[str, str]]:
+    return [
+        (
+            f"RPE over {r.delta:g} {r.unit}, RMS",
+            f"{number(r.translation_rms_m, 'm')}, {number(r.rotation_rms_deg, '°')}",
+        )
+        for r in evaluation.relative
+    ]
+
+
+def _exceeded(evaluation: RunEvaluation, probability: str) -> str:
+    return " / ".join(
+        percent(evaluation.protection[f"{axis}_{probability}"].exceeded_share) for axis in ("horizontal", "vertical")
+    )
+
+
+def _resources(evaluation: RunEvaluation) -> dict[str, Any]:
+    """What the run took of the machine; None where `run.json` does not say."""
+    told = evaluation.recording.info.resources
+    return {
+        "run_cpu_s": told.cpu_seconds if told else None,
+        "run_wall_s": told.wall_seconds if told else None,
+        "run_peak_rss_mb": told.peak_rss_mb if told else None,
+        "run_stage_wall_s": told.by_stage if told else None,
+    }
+
+
+def _resource_rows(evaluation: RunEvaluation) -> list[tuple[str, str]]:
+    told = evaluation.recording.info.resources
+    if told is None:
+        return []
+    values = (number(told.cpu_seconds, "s"), number(told.wall_seconds, "s"), number(told.peak_rss_mb, "MB"))
+    return [("processor time, wall time, greatest memory", ", ".join(values))]
+
+
+def _truth_sigma(evaluation: RunEvaluation) -> list[float] | None:
+    """The truth's own 1 sigma east, north, up."""
+    sigma = evaluation.recording.truth_sigma
+    return None if sigma is None or len(sigma) == 0 else [float(x) for x in np.median(sigma, axis=0)]
 
 
 def _statistics(statistics: ErrorStatistics | None) -> dict[str, Any]:

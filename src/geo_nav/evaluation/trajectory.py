@@ -15,6 +15,9 @@ from geo_nav.geodesy import Pose
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
+UNIT_TOLERANCE = 1e-2
+"""A quaternion whose length is off from one by more is none."""
+
 
 @dataclass(frozen=True, eq=False)
 class TimedPoses:
@@ -43,7 +46,7 @@ class TimedPoses:
         if (np.diff(stamps) <= 0).any():
             raise EvaluationError("the stamps of a trajectory must increase")
         norms = np.linalg.norm(quaternions, axis=1)
-        if (np.abs(norms - 1.0) > 1e-2).any():
+        if (np.abs(norms - 1.0) > UNIT_TOLERANCE).any():
             raise EvaluationError("a trajectory has a quaternion that is not of unit length")
         object.__setattr__(self, "stamps", stamps)
         object.__setattr__(self, "positions", positions)

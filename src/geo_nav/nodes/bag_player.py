@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.utilities import ok
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.interfaces import Connection
 from rosgraph_msgs.msg import Clock
 
 from geo_nav import GeoNavError
+from geo_nav.evaluation.bag_input import open_bag
 from geo_nav.nodes.base import GeoNavNode, latched, reliable, run
 from geo_nav.nodes.conversion import MessageError, message_type, ros_time
+from geo_nav.replay.gps import GpsSwitch, gps_plan
+from geo_nav_msgs.msg import NavigationStatus
 
 _CLOCK_PERIOD = 0.02
 
@@ -35,23 +36,21 @@ class BagPlayer(GeoNavNode):
             self.string_parameter("wait_for_subscribers", "30.0", "seconds to wait for somebody who listens")
         )
         skipped = set(self.string_parameter("skip_topics", "", "topics not to play, separated by spaces").split())
+        gps = self.string_parameter("gps", "use", "when GPS is played: use (always), start, until:SECONDS or never")
         if not bag.exists():
             raise GeoNavError(f"no bag at '{bag}': set the parameter 'bag' (launch argument bag:=PATH)")
         if self._rate <= 0:
             raise GeoNavError(f"rate is a positive factor, not {self._rate}")
-        try:
-            self._reader = AnyReader([bag])
-            self._reader.open()
-        except (AnyReaderError, OSError, ValueError) as error:
-            raise GeoNavError(f"bag '{bag}' cannot be read: {error}") from error
+        self._bag = open_bag(bag)
+        self._gps = GpsSwitch(gps_plan(gps), round(self._bag.begin * 1e9))
         self._outputs: dict[str, Any] = {}
-        for connection in self._reader.connections:
+        for topic, info in self._bag.topics.items():
             # Our own outputs of an earlier run would contradict the ones of this run.
-            if connection.topic.startswith("/geo_nav/") or connection.topic in {"/clock", "/tf", *skipped}:
-                continue
-            self._outputs[connection.topic] = self._publisher(connection)
+            if not topic.startswith("/geo_nav/") and topic not in {"/clock", "/tf", "/diagnostics", *skipped}:
+                self._add_output(topic, info.msgtype)
         if not self._outputs:
             raise GeoNavError(f"bag '{bag}' holds nothing to play")
+        self.subscribe(NavigationStatus, "status", self._on_status, reliable(10))
         self._clock = self.create_publisher(Clock, "/clock", reliable(10))
 
     def activate(self) -> None:
@@ -65,26 +64,29 @@ class BagPlayer(GeoNavNode):
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+            self._bag.close()
 
-    def _publisher(self, connection: Connection) -> Any:
+    def _add_output(self, topic: str, msgtype: str) -> None:
         try:
-            kind = message_type(connection.msgtype)
+            kind = message_type(msgtype)
         except MessageError as error:
-            self.get_logger().warning(f"{connection.topic} is not played: {error}")
-            return None
-        return self.create_publisher(
-            kind, connection.topic, latched(100) if connection.topic == "/tf_static" else reliable(100)
+            self.get_logger().warning(f"{topic} is not played: {error}")
+            return
+        self._outputs[topic] = self.create_publisher(
+            kind, topic, latched(100) if topic == "/tf_static" else reliable(100)
         )
+
+    def _on_status(self, message: NavigationStatus) -> None:
+        if message.state == NavigationStatus.TRACKING:
+            self._gps.tracking()
 
     def _play(self) -> None:
         self._wait_for_listeners()
-        begin, first = time.monotonic(), self._reader.start_time
+        begin, first = time.monotonic(), round(self._bag.begin * 1e9)
         clock_due = 0.0
-        total = (self._reader.end_time - first) * 1e-9
-        self.get_logger().info(f"playing {total:.0f} s at {self._rate:g}x")
-        for connection, stamp, data in self._reader.messages(
-            [c for c in self._reader.connections if self._outputs.get(c.topic) is not None]
-        ):
+        self.get_logger().info(f"playing {self._bag.end - self._bag.begin:.0f} s at {self._rate:g}x")
+        gps = {topic for topic in self._outputs if self._bag.topics[topic].msgtype == "sensor_msgs/msg/NavSatFix"}
+        for topic, stamp, data in self._bag.messages(self._outputs):
             while True:
                 late = begin + (stamp - first) * 1e-9 / self._rate - time.monotonic()
                 if self._stop.is_set() or not ok():
@@ -96,7 +98,10 @@ class BagPlayer(GeoNavNode):
                 if late <= 0:
                     break
                 self._stop.wait(min(late, _CLOCK_PERIOD))
-            self._outputs[connection.topic].publish(bytes(data))
+            if topic not in gps or self._gps.lets_through(stamp):
+                self._outputs[topic].publish(bytes(data))
+        for problem in self._bag.problems:
+            self.get_logger().warning(problem)
         self.get_logger().info("the bag has ended")
         self._stop.wait(2.0)  # the last frame's registration is still under way
         self.finished = True
@@ -105,10 +110,10 @@ class BagPlayer(GeoNavNode):
         """Waits until every topic that a navigation needs is listened to, for what comes before is lost."""
         deadline = time.monotonic() + self._patience
         wanted = [
-            self._outputs[c.topic]
-            for c in self._reader.connections
-            if c.msgtype in ("sensor_msgs/msg/Imu", "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-            and self._outputs.get(c.topic) is not None
+            output
+            for topic, output in self._outputs.items()
+            if self._bag.topics[topic].msgtype
+            in ("sensor_msgs/msg/Imu", "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
         ]
         while time.monotonic() < deadline and not self._stop.is_set():
             if wanted and all(p.get_subscription_count() > 0 for p in wanted):

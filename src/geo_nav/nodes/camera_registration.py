@@ -9,42 +9,38 @@ from __future__ import annotations
 import threading
 import time
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from geo_nav import GeoNavError
-from geo_nav.evaluation.match_picture import match_picture
-from geo_nav.geodesy import Pose
-from geo_nav.matching import MatchingConfig, create_matcher
 from geo_nav.nodes import conversion
 from geo_nav.nodes.base import GeoNavNode, reliable, run, sensor
-from geo_nav.nodes.frame_tracking import Frame, FrameTracking
+from geo_nav.nodes.camera_frame import Frame
+from geo_nav.nodes.frame_registration import (
+    PRIOR_PATIENCE,
+    TRACKING_PATIENCE,
+    FrameRegistration,
+    frame_as_seen,
+    mounting_of,
+    registration_messages,
+    tracking_message,
+)
+from geo_nav.nodes.frame_tracking import FrameTracking, Tracked
 from geo_nav.nodes.priors import Priors
+from geo_nav.nodes.settings import CameraNodeConfig
 from geo_nav.nodes.transforms import StaticTransforms
-from geo_nav.registration import AbsolutePose, FrameMasks, MaskConfig, Registrar, RegistrationConfig, Status
+from geo_nav.registration import AbsolutePose
 from geo_nav.registration.masks import vehicle_mask
-from geo_nav.registration.sharpness import texel_size
-from geo_nav.registration.tracking import TrackedFrame
-from geo_nav.registration.tracking_config import TrackingConfig
 from geo_nav.registration.tracking_follower import CameraFrame
-from geo_nav.rendering import Camera, Renderer, RenderingConfig, create_renderer
+from geo_nav.rendering import Camera
 from geo_nav.site import load_site
 from geo_nav_msgs.msg import AbsolutePose as AbsolutePoseMessage
 from geo_nav_msgs.msg import TiePoints as TiePointsMessage
 
-Array = npt.NDArray[np.float64]
-
 _PICTURE_PERIOD = 2.0
 """Seconds from one debug picture to the next."""
-
-_PRIOR_PATIENCE = 0.25
-"""Seconds that a frame waits for the odometry of its stamp before it is registered."""
-
-_TRACKING_PATIENCE = 0.02
-"""The same before it is tracked, which works without."""
 
 
 class CameraRegistration(GeoNavNode):
@@ -62,24 +58,13 @@ class CameraRegistration(GeoNavNode):
 
     def configure(self) -> None:
         """Reads parameters, loads the site, makes publishers and subscriptions."""
-        descriptor = self.string_parameter("site", "", "site.yaml, or a folder that holds one")
-        if not descriptor:
+        self._config = self.read_config(CameraNodeConfig)
+        if not self._config.site:
             raise GeoNavError("no site model: set the parameter 'site' (launch argument site:=PATH)")
-        self._map_frame = self.string_parameter("map_frame", "map", "name of the site's local frame")
-        self._base_frame = self.string_parameter("base_frame", "base_link", "name of the vehicle's frame")
-        self._camera_frame = self.string_parameter(
-            "camera_frame", "", "optical frame of the camera; empty: the image header's"
+        self._site = load_site(self._config.site)
+        self.get_logger().info(
+            f"site '{self._site.name}': {self._site.triangles} triangles; matcher {self._config.matcher}"
         )
-        self._matcher = self.string_parameter("matcher", "xfeat_orientation", "name of the matcher")
-        transport = self.string_parameter("image_transport", "raw", "raw (sensor_msgs/Image) or compressed")
-        self._config = self.read_config(RegistrationConfig, "registration")
-        self._mask_config = self.read_config(MaskConfig, "masks")
-        self._masks = FrameMasks(self._mask_config)
-        self._matching = self.read_config(MatchingConfig, "matching")
-        self._rendering = self.read_config(RenderingConfig, "rendering")
-        self._tracking_config = self.read_config(TrackingConfig, "tracking")
-        self._site = load_site(descriptor)
-        self.get_logger().info(f"site '{self._site.name}': {self._site.triangles} triangles; matcher {self._matcher}")
 
         self._transforms = StaticTransforms(self)
         self._pose_publisher = self.create_lifecycle_publisher(AbsolutePoseMessage, "absolute_pose", reliable(10))
@@ -89,12 +74,10 @@ class CameraRegistration(GeoNavNode):
         )
         self._priors = Priors(self, self._stop.is_set)
         self.subscribe(CameraInfo, "camera_info", self._on_camera_info, sensor(5))
-        if transport == "raw":
+        if self._config.image_transport == "raw":
             self.subscribe(Image, "image_raw", self._on_image, sensor(2))
-        elif transport == "compressed":
-            self.subscribe(CompressedImage, "image_raw/compressed", self._on_compressed, sensor(2))
         else:
-            raise GeoNavError(f"image_transport is 'raw' or 'compressed', not '{transport}'")
+            self.subscribe(CompressedImage, "image_raw/compressed", self._on_compressed, sensor(2))
 
     def activate(self) -> None:
         """Starts the two threads, and waits until the renderer and the matcher work."""
@@ -107,8 +90,8 @@ class CameraRegistration(GeoNavNode):
         if problem:
             raise GeoNavError(str(problem[0])) from problem[0]
         tracking = FrameTracking(
-            self._tracking_config,
-            vehicle_mask(self._mask_config),  # of its own: the threads keep masks of different sizes
+            self._config.tracking,
+            vehicle_mask(self._config.masks),  # of its own: the threads keep masks of different sizes
             self._as_seen,
             self._publish_tracked,
             self.get_logger().info,
@@ -137,18 +120,15 @@ class CameraRegistration(GeoNavNode):
             self._offer(conversion.image_from_message(message), message.header.stamp, message.header.frame_id)
 
     def _on_compressed(self, message: CompressedImage) -> None:
-        if not self.active:
-            return
-        pixels = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR_RGB)
-        if pixels is None:
-            raise conversion.MessageError(f"a compressed image of {len(message.data)} bytes that cannot be decoded")
-        self._offer(np.asarray(pixels, np.uint8), message.header.stamp, message.header.frame_id)
+        if self.active:
+            pixels = conversion.compressed_image_from_message(message)
+            self._offer(pixels, message.header.stamp, message.header.frame_id)
 
     def _offer(self, image: npt.NDArray[np.uint8], stamp: Time, frame_id: str) -> None:
         if self._camera is None:
             self.warn_sometimes("images come, but no camera_info: without the calibration no frame can be registered")
             return
-        frame = Frame(image, self._camera, stamp, self._camera_frame or frame_id)
+        frame = Frame(image, self._camera, stamp, self._config.camera_frame or frame_id)
         with self._wake:
             self._newest = frame
             self._wake.notify()
@@ -159,17 +139,7 @@ class CameraRegistration(GeoNavNode):
     def _work(self, started: threading.Event, problem: list[Exception]) -> None:
         try:
             # OpenGL contexts belong to a thread, so the renderer is made here.
-            renderer = create_renderer(self._site, **self._rendering.model_dump())
-            matcher = create_matcher(self._matcher, **self._matching.model_dump())
-            registrar = Registrar(
-                renderer,
-                matcher,
-                self._config,
-                self._site.error,
-                texel_size(self._site),
-                self._stop.is_set,
-                self._masks,
-            )
+            registration = FrameRegistration(self._config, self._site, self._stop.is_set)
         except Exception as error:  # handed to activate(), which reports it
             problem.append(error)
             return
@@ -182,83 +152,52 @@ class CameraRegistration(GeoNavNode):
                     self._wake.wait(0.2)
                 frame, self._newest = self._newest, None
             if frame is not None:
-                step(registrar, renderer, frame)
-        renderer.close()
+                step(registration, frame)
+        registration.close()
 
-    def _register(self, registrar: Registrar, renderer: Renderer, frame: Frame) -> None:
-        T_base_camera = self._transforms.lookup(self._base_frame, frame.frame_id)
-        if T_base_camera is None:
-            raise GeoNavError(
-                f"no transform {self._base_frame} → {frame.frame_id} on /tf_static: publish the camera's mounting, or "
-                "set T_base_camera of the fusion node"
-            )
-        stamp = conversion.seconds(frame.stamp)
-        prior = self._priors.at(stamp, _PRIOR_PATIENCE)
+    def _register(self, registration: FrameRegistration, frame: Frame) -> None:
+        base_frame = self._config.base_frame
+        T_base_camera = mounting_of(self._transforms.lookup(base_frame, frame.frame_id), base_frame, frame.frame_id)
+        prior = self._priors.at(conversion.seconds(frame.stamp), PRIOR_PATIENCE)
         if prior is None:
             self.warn_sometimes("frames wait for a first state of the fusion node", key="no prior")
             return
-        T_map_base, covariance = prior
-        result = registrar.register(
-            frame.image,
-            frame.camera,
-            T_map_base @ T_base_camera,
-            camera_covariance(covariance, T_map_base, T_base_camera),
-            stamp,
-        )
+        result = registration.register(frame, prior, T_base_camera)
         self._publish(result, frame)
         tracking = self._tracking
         if result.accepted and tracking is not None:
-            tracking.registered(frame, result, registrar.last_view)
-        if result.status is not Status.BAD_INPUT:
-            self._publish_picture(result, registrar, renderer, frame)
+            tracking.registered(registration.registered(result, frame))
+        self._publish_picture(registration, result, frame)
 
     def _as_seen(self, frame: Frame) -> CameraFrame:
         """A frame for the tracking thread, with its predicted pose where there is one."""
+        T_base_camera = self._transforms.lookup(self._config.base_frame, frame.frame_id)
         stamp = conversion.seconds(frame.stamp)
-        T_base_camera = self._transforms.lookup(self._base_frame, frame.frame_id)
-        prior = None if T_base_camera is None else self._priors.at(stamp, _TRACKING_PATIENCE)
-        predicted = None if prior is None or T_base_camera is None else prior[0] @ T_base_camera
-        return CameraFrame(frame.image, frame.camera, stamp, predicted)
+        prior = None if T_base_camera is None else self._priors.at(stamp, TRACKING_PATIENCE)
+        return frame_as_seen(frame, prior[0] if prior else None, T_base_camera)
 
     def _publish(self, result: AbsolutePose, frame: Frame) -> None:
         if not self.active:
             return
-        self._pose_publisher.publish(
-            conversion.absolute_pose_message(result, frame.stamp, self._map_frame, frame.frame_id)
-        )
-        points = conversion.registered_points_message(result, frame.stamp, self._map_frame, frame.frame_id)
-        if result.accepted and points is not None:
+        pose, points = registration_messages(result, frame, self._config.map_frame)
+        self._pose_publisher.publish(pose)
+        if points is not None:
             self._tie_publisher.publish(points)
         if not result.accepted:
             self.warn_sometimes(f"frame refused ({result.status}): {result.reason}", key=f"refused {result.status}")
 
-    def _publish_tracked(self, tracked: TrackedFrame, stamp: Time, reference_stamp: Time, frame_id: str) -> None:
-        message = conversion.tracked_points_message(tracked, stamp, reference_stamp, self._map_frame, frame_id)
+    def _publish_tracked(self, tracked: Tracked) -> None:
+        message = tracking_message(tracked, self._config.map_frame)
         if self.active and message is not None:
             self._tie_publisher.publish(message)
 
-    def _publish_picture(self, result: AbsolutePose, registrar: Registrar, renderer: Renderer, frame: Frame) -> None:
+    def _publish_picture(self, registration: FrameRegistration, result: AbsolutePose, frame: Frame) -> None:
         now = time.monotonic()
         wanted = self._picture_publisher.get_subscription_count() > 0 and now >= self._picture_due
-        if not (wanted and self.active) or registrar.last_view is None:
-            return
-        self._picture_due = now + _PICTURE_PERIOD
-        picture = match_picture(registrar, renderer, result)
-        ok, jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
-        if ok:
-            message = CompressedImage(format="jpeg")
-            message.header.stamp, message.header.frame_id = frame.stamp, frame.frame_id
-            message.data.frombytes(jpeg.tobytes())
-            self._picture_publisher.publish(message)
-
-
-def camera_covariance(covariance: Array, T_map_base: Pose, T_base_camera: Pose) -> Array:
-    """The (6, 6) pose covariance of base_link, moved to the camera (both ROS order, axes of `map`)."""
-    x, y, z = T_map_base.rotation @ T_base_camera.translation
-    jacobian = np.eye(6)
-    jacobian[:3, 3:] = [[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]]
-    out: Array = jacobian @ covariance @ jacobian.T
-    return out
+        picture = registration.picture(result, frame) if wanted and self.active else None
+        if picture is not None:
+            self._picture_due = now + _PICTURE_PERIOD
+            self._picture_publisher.publish(picture)
 
 
 def main() -> None:

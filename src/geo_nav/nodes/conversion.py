@@ -13,11 +13,12 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Transform, TransformStamped
 from geometry_msgs.msg import Pose as PoseMessage
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import CameraInfo, FluidPressure, Image, Imu, NavSatFix, NavSatStatus
+from sensor_msgs.msg import CameraInfo, CompressedImage, FluidPressure, Image, Imu, NavSatFix, NavSatStatus
+from tf2_msgs.msg import TFMessage
 
 from geo_nav import GeoNavError
 from geo_nav.fusion import ImuSample, NavState
-from geo_nav.geodesy import LocalFrame, Pose
+from geo_nav.geodesy import LocalFrame, Pose, TransformTree
 from geo_nav.registration import AbsolutePose, TiePoints
 from geo_nav.registration.tracking import TrackedFrame
 from geo_nav.rendering import Camera
@@ -91,6 +92,18 @@ def transform_message(parent: str, child: str, stamp: Time, T_parent_child: Pose
     return message
 
 
+def add_transforms(tree: TransformTree, message: TFMessage) -> None:
+    """Puts the transforms of a message into a tree.
+
+    Raises:
+        GeodesyError: one of them is not a pose.
+    """
+    for item in message.transforms:
+        t, q = item.transform.translation, item.transform.rotation
+        pose = Pose.from_quaternion([q.x, q.y, q.z, q.w], [t.x, t.y, t.z])
+        tree.add(item.header.frame_id.lstrip("/"), item.child_frame_id.lstrip("/"), pose)
+
+
 def camera_from_message(message: CameraInfo) -> Camera:
     """Raises:
     MessageError: the camera is binned or cropped.
@@ -151,6 +164,34 @@ def image_from_message(message: Image) -> npt.NDArray[np.uint8]:
     if message.encoding in _TO_RGB:
         return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), _TO_RGB[message.encoding]), np.uint8)
     return np.ascontiguousarray(pixels)
+
+
+def compressed_image_from_message(message: CompressedImage) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) RGB of a compressed image message.
+
+    Raises:
+        MessageError: it cannot be decoded.
+    """
+    data = np.frombuffer(message.data, np.uint8)
+    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
+    if pixels is None:
+        raise MessageError(f"a compressed image of {len(data)} bytes that cannot be decoded")
+    return np.asarray(pixels, np.uint8)
+
+
+def jpeg_message(image: npt.NDArray[np.uint8], frame_id: str, stamp: Time) -> CompressedImage:
+    """(H, W, 3) RGB → message.
+
+    Raises:
+        MessageError: OpenCV cannot encode it.
+    """
+    ok, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
+    if not ok:
+        raise MessageError(f"a picture of {image.shape} cannot be encoded as JPEG")
+    message = CompressedImage(format="jpeg")
+    message.header.stamp, message.header.frame_id = stamp, frame_id
+    message.data.frombytes(jpeg.tobytes())
+    return message
 
 
 def image_message(image: npt.NDArray[Any], encoding: str, frame_id: str, stamp: Time) -> Image:

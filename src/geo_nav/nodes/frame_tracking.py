@@ -1,4 +1,4 @@
-"""The thread that tracks every frame, beside the one that registers some."""
+"""Every frame tracked, beside the thread that registers some: what is done with each, and the thread that does it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 
-import numpy as np
-import numpy.typing as npt
-from builtin_interfaces.msg import Time
-
 from geo_nav import GeoNavError
+from geo_nav.nodes.camera_frame import Frame
 from geo_nav.registration import AbsolutePose
 from geo_nav.registration.masks import VehicleMask
 from geo_nav.registration.tracking import TrackedFrame, TrackStatus
 from geo_nav.registration.tracking_config import TrackingConfig
 from geo_nav.registration.tracking_follower import CameraFrame, Follower
-from geo_nav.rendering import Camera, RenderedView
+from geo_nav.rendering import RenderedView
 
 _QUEUE = 3
 """Frames that may wait; a frame more and the oldest is passed over: late tracks are worth less than new ones."""
@@ -29,22 +26,21 @@ _REPORT_PERIOD = 30.0
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
-    """A camera frame with its message's stamp and frame."""
-
-    image: npt.NDArray[np.uint8]
-    camera: Camera
-    stamp: Time
-    frame_id: str
-
-
-@dataclass(frozen=True, eq=False)
 class Registered:
     """A registered frame, its accepted result and the view that it was matched against."""
 
     frame: Frame
     found: AbsolutePose
     view: RenderedView | None
+
+
+@dataclass(frozen=True, eq=False)
+class Tracked:
+    """A tracked frame, the message's frame that it is, and the registered one that its points come from."""
+
+    frame: TrackedFrame
+    newest: Frame
+    reference: Frame
 
 
 @dataclass
@@ -82,6 +78,82 @@ class Statistics:
         return words + (f"; lost {len(self.lost)} times, last because {self.lost[-1]}" if self.lost else "")
 
 
+class FrameTracker:
+    """Takes frames and registrations in turn, and gives tracked frames. For one thread.
+
+    Args:
+        config: parameters.
+        vehicle: mask of the vehicle's own parts, if there is one.
+        as_seen: makes a frame ready for tracking, with its predicted pose.
+
+    Attributes:
+        statistics: of what has happened.
+    """
+
+    def __init__(
+        self, config: TrackingConfig, vehicle: VehicleMask | None, as_seen: Callable[[Frame], CameraFrame]
+    ) -> None:
+        self._as_seen = as_seen
+        self._follower = Follower(config, vehicle)
+        self._newest: Frame | None = None
+        self._reference: Frame | None = None
+        self.statistics = Statistics(time.monotonic())
+
+    def step(self, frame: Frame | None, registered: Registered | None) -> Tracked | None:
+        """One frame, or one registration.
+
+        Returns:
+            The newest frame, where that could be tracked now.
+        """
+        if frame is not None and self._follower.see(self._as_seen(frame)):
+            self._newest = frame
+        if registered is not None:
+            try:
+                self._follower.registered(self._as_seen(registered.frame), registered.found, registered.view)
+            except GeoNavError as error:
+                self.statistics.lost.append(str(error))
+            else:
+                self._reference = registered.frame
+        return self._follow()
+
+    def _follow(self) -> Tracked | None:
+        tracked = self._follower.follow()
+        if tracked is None:
+            return None
+        self.statistics.add(tracked)
+        if tracked.status is not TrackStatus.TRACKED or self._newest is None or self._reference is None:
+            return None
+        return Tracked(tracked, self._newest, self._reference)
+
+
+class FrameQueue:
+    """What waits for tracking: the newest frames, and the newest registration, which comes first. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._frames: deque[Frame] = deque()
+        self._registered: Registered | None = None
+
+    def __len__(self) -> int:
+        return len(self._frames) + (self._registered is not None)
+
+    def offer(self, frame: Frame) -> bool:
+        """A frame; whether another had to be passed over for it."""
+        self._frames.append(frame)
+        if len(self._frames) <= _QUEUE:
+            return False
+        self._frames.popleft()
+        return True
+
+    def registered(self, registered: Registered) -> None:
+        """A registration."""
+        self._registered = registered
+
+    def take(self) -> tuple[Frame | None, Registered | None]:
+        """The registration, or else the oldest frame."""
+        registered, self._registered = self._registered, None
+        return (self._frames.popleft() if registered is None and self._frames else None), registered
+
+
 class FrameTracking:
     """Takes frames and registrations from other threads and hands tracked frames on.
 
@@ -89,7 +161,7 @@ class FrameTracking:
         config: parameters.
         vehicle: mask of the vehicle's own parts, if there is one.
         as_seen: makes a frame ready for tracking, with its predicted pose; called on the tracking thread.
-        publish: takes (tracked frame, its stamp, the registered frame's stamp, frame_id).
+        publish: takes a tracked frame.
         report: takes a line of statistics now and then.
         guard: wraps what may fail (`GeoNavNode.guarded`).
     """
@@ -99,21 +171,16 @@ class FrameTracking:
         config: TrackingConfig,
         vehicle: VehicleMask | None,
         as_seen: Callable[[Frame], CameraFrame],
-        publish: Callable[[TrackedFrame, Time, Time, str], None],
+        publish: Callable[[Tracked], None],
         report: Callable[[str], None],
         guard: Callable[[Callable[[], None], str], Callable[[], None]],
     ) -> None:
-        self._as_seen = as_seen
         self._publish = publish
         self._report = report
-        self._follower = Follower(config, vehicle)
+        self._tracker = FrameTracker(config, vehicle, as_seen)
         self._wake = threading.Condition()
-        self._frames: deque[Frame] = deque()
-        self._registered: Registered | None = None
-        self._newest: Frame | None = None
-        self._reference: Frame | None = None
+        self._queue = FrameQueue()
         self._stop = False
-        self._statistics = Statistics(time.monotonic())
         self._thread = threading.Thread(target=self._work, args=(guard(self._step, "tracking"),), daemon=True)
 
     def start(self) -> None:
@@ -130,56 +197,36 @@ class FrameTracking:
     def offer(self, frame: Frame) -> None:
         """A frame as it comes; never waits."""
         with self._wake:
-            self._frames.append(frame)
-            if len(self._frames) > _QUEUE:
-                self._frames.popleft()
-                self._statistics.passed_over += 1
+            self._tracker.statistics.passed_over += self._queue.offer(frame)
             self._wake.notify()
 
-    def registered(self, frame: Frame, found: AbsolutePose, view: RenderedView | None) -> None:
+    def registered(self, registered: Registered) -> None:
         """An accepted registration, whenever it is done; never waits."""
         with self._wake:
-            self._registered = Registered(frame, found, view)
+            self._queue.registered(registered)
             self._wake.notify()
 
     def _work(self, step: Callable[[], None]) -> None:
         while not self._stop:
             with self._wake:
-                if not self._frames and self._registered is None:
+                if not self._queue:
                     self._wake.wait(0.5)
             step()
 
     def _step(self) -> None:
-        """One frame, or one registration."""
         with self._wake:
-            registered, self._registered = self._registered, None
-            frame = self._frames.popleft() if registered is None and self._frames else None
-        if frame is not None and self._follower.see(self._as_seen(frame)):
-            self._newest = frame
-        if registered is not None:
-            self._begin(registered)
-        if frame is not None or registered is not None:
-            self._follow()
-
-    def _begin(self, registered: Registered) -> None:
-        try:
-            self._follower.registered(self._as_seen(registered.frame), registered.found, registered.view)
-        except GeoNavError as error:
-            self._statistics.lost.append(str(error))
+            frame, registered = self._queue.take()
+        if frame is None and registered is None:
             return
-        self._reference = registered.frame
-
-    def _follow(self) -> None:
-        tracked = self._follower.follow()
+        tracked = self._tracker.step(frame, registered)
         if tracked is not None:
-            self._statistics.add(tracked)
-            newest, reference = self._newest, self._reference
-            if tracked.status is TrackStatus.TRACKED and newest is not None and reference is not None:
-                # The messages' own stamps: seconds as float64 lose the last hundred nanoseconds.
-                self._publish(tracked, newest.stamp, reference.stamp, newest.frame_id)
-        now = time.monotonic()
-        if now - self._statistics.since > _REPORT_PERIOD:
-            text = self._statistics.text(now)
+            self._publish(tracked)
+        self._tell()
+
+    def _tell(self) -> None:
+        now, statistics = time.monotonic(), self._tracker.statistics
+        if now - statistics.since > _REPORT_PERIOD:
+            text = statistics.text(now)
             if text:
                 self._report(text)
-            self._statistics = Statistics(now)
+            self._tracker.statistics = Statistics(now)

@@ -11,8 +11,9 @@ from tf2_msgs.msg import TFMessage
 from geo_nav import GeoNavError
 from geo_nav.nodes.base import GeoNavNode, latched, run
 from geo_nav.nodes.conversion import image_message, pose_from_message, transform_message
+from geo_nav.nodes.site_messages import site_info
 from geo_nav.rendering import Camera, Renderer, RenderingConfig, create_renderer
-from geo_nav.site import HeightMap, SiteModel, load_site
+from geo_nav.site import HeightMap, load_site
 from geo_nav_msgs.msg import SiteInfo
 from geo_nav_msgs.srv import GetHeight, RenderView
 
@@ -37,7 +38,7 @@ class SiteServer(GeoNavNode):
         self.get_logger().info(
             f"site '{self._site.name}': {self._site.triangles} triangles, loaded in {time.monotonic() - start:.1f} s"
         )
-        self._info = self._site_info(self._site, Path(descriptor))
+        self._info = site_info(self._site, Path(descriptor), self._map_frame)
         self._info_publisher = self.create_publisher(SiteInfo, "site", latched())
         self._tf_publisher = self.create_publisher(TFMessage, "/tf_static", latched())
         self.create_service(RenderView, "render_view", self._render_view)
@@ -56,15 +57,6 @@ class SiteServer(GeoNavNode):
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
-
-    def _site_info(self, site: SiteModel, descriptor: Path) -> SiteInfo:
-        info = SiteInfo(name=site.name, descriptor=str(descriptor.resolve()), triangles=site.triangles)
-        info.header.frame_id = self._map_frame
-        info.origin.latitude, info.origin.longitude = site.frame.latitude, site.frame.longitude
-        info.origin.altitude = site.frame.height
-        for point, values in zip((info.min, info.max, info.sigma), (*site.bounds, site.error.sigma), strict=True):
-            point.x, point.y, point.z = (float(v) for v in values)
-        return info
 
     def _render_view(self, request: RenderView.Request, response: RenderView.Response) -> RenderView.Response:
         try:

@@ -1,0 +1,1 @@
+"""Recorded bags through the classes of the nodes, offline."""
