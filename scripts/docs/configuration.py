@@ -57,7 +57,7 @@ def declared_parameters(tree: ast.Module) -> Iterator[Parameter]:
             yield Parameter(name, "string", _shown(default), "", description)
 
 
-def checked_parameters(tree: ast.Module) -> Iterator[tuple[str, type[BaseModel]]]:
+def checked_parameters(tree: ast.Module, node: str) -> Iterator[tuple[str, type[BaseModel]]]:
     """The groups of parameters that a node checks with a model: prefix of their names, model."""
     modules = {
         name.asname or name.name: node.module
@@ -69,7 +69,8 @@ def checked_parameters(tree: ast.Module) -> Iterator[tuple[str, type[BaseModel]]
         if call.name == "read_config" and isinstance(call.arguments[0], ast.Name):
             model = call.arguments[0].id
             prefix = ast.literal_eval(call.arguments[1]) if len(call.arguments) > 1 else ""
-            yield prefix, getattr(importlib.import_module(modules[model]), model)
+            module = modules.get(model, f"geo_nav.nodes.{node}")
+            yield prefix, getattr(importlib.import_module(module), model)
 
 
 def model_parameters(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, list[Parameter]]]:
@@ -145,7 +146,7 @@ def node_sections() -> Iterator[str]:
     """The page's part of each node."""
     for path in sorted(NODES.glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        own, groups = list(declared_parameters(tree)), list(checked_parameters(tree))
+        own, groups = list(declared_parameters(tree)), list(checked_parameters(tree, path.stem))
         if path.stem == "base" or not (own or groups):
             continue
         yield f"## {path.stem}\n\n{_plain(ast.get_docstring(tree) or '')}\n"

@@ -22,19 +22,33 @@ from geo_nav.launcher import launch_arguments
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 ALL = [command for page in PAGES for command in commands(page)]
 
-# Run beside the tutorial, in its folder, with these names for the reader's own files.
-RUN = (r"geo-nav --help", r"geo-nav site (info|render) mysite/")
-OWN_FILES = {"mysite/": "build/tutorial/survey"}
+# Run after the tutorial, in its folder, with what it made in place of the reader's own files.
+RUN = (
+    r"geo-nav --help",
+    r"geo-nav site (info|render) mysite/",
+    r"geo-nav compare",
+    r"geo-nav export build/demo --format (?!gpkg)",
+    r"evo_ape",
+)
+OWN_FILES = {
+    "mysite": "build/tutorial/survey",
+    "build/before": "build/tutorial/run",
+    "build/after": "build/tutorial/run",
+    "build/demo": "build/tutorial/run",
+    "/tmp/flight": "build/tutorial/exported",
+}
 # Documented options that make the tutorial's commands small enough for a test.
 SMALLER = {"docs/examples/simulated_survey.py": ["--photos", "6"]}
 
 WORDS_ONLY = {
     r"make ": "sets the machine up, or is what runs this test",
+    r"geo-nav monitor": "shows a system that runs; test/nodes/test_monitor.py has one",
     r"geo-nav launch (aerial|ground|\S*my)": "needs a vehicle that publishes; test/launcher starts the launch files",
     r"geo-nav launch replay": "plays in real time through the nodes; test/system does so with a shorter bag",
     r"geo-nav report": "needs a run recorded in real time; test/evaluation scores one",
     r"geo-nav evaluate (?!build/tutorial)": "needs a bag of the reader's, or real data; the tutorial evaluates one",
     r"geo-nav bench": "takes hours; test/evaluation runs each with --quick",
+    r"geo-nav export build/demo($| --format gpkg)": "all formats, and a longer run; test/export writes and reads each",
     r"geo-nav export-matcher": "takes minutes; test/matching exports networks",
     r"geo-nav simulate": "a world of 2 km takes minutes; the tutorial makes a smaller one with the same code",
     r"geo-nav register (SITE|mysite/)": "names a photograph of the reader's; the tutorial registers one",
@@ -45,9 +59,12 @@ WORDS_ONLY = {
 OTHERS = {
     "colcon": "builds the workspace; scripts/setup.sh runs it",
     "cp": "copies the reader's file",
+    "evo_traj": "opens a window",
     "docker": "needs a container runtime and NVIDIA's image",
     "pip": "installs",
     "pytest": "runs this test",
+    "rerun": "opens a window",
+    "rviz2": "opens a window, and is not there",
     "source": "changes the shell",
     "sudo": "changes the machine",
     "tegrastats": "a Jetson's own",
@@ -171,6 +188,13 @@ def check_make(words: list[str], command: Command) -> None:
         assert known or (is_variable and f"#   {name}=" in setup), f"{command.where}: there is no {name}"
 
 
+def as_made(word: str) -> str:
+    """A word with the tutorial's files in place of the reader's."""
+    for own, made in OWN_FILES.items():
+        word = re.sub(rf"^{own}(?=/|$)", made, word)
+    return word
+
+
 def test_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tutorial from its first command to its last, and what other pages do with the same files."""
     monkeypatch.chdir(tmp_path)
@@ -179,9 +203,11 @@ def test_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for command in [*commands(TUTORIAL), *(c for c in ALL if c.page != "docs/tutorial.md")]:
         if not is_run(command):
             continue
-        program, *words = (OWN_FILES.get(word, word) for word in command.words)
+        program, *words = map(as_made, command.words)
         if program == "python":
             subprocess.run([sys.executable, *words, *SMALLER.get(words[0], [])], check=True)
+        elif program == "evo_ape":
+            subprocess.run([Path(sys.executable).with_name(program), *words], check=True)
         else:
             result = CliRunner().invoke(app, words)
             assert result.exit_code == 0, f"{command.where}:\n{result.output}\n{result.exception}"
