@@ -5,7 +5,7 @@ from glob import glob
 from setuptools import find_packages, setup
 
 NAME = "geo_nav"
-NODES = ["bag_player", "camera_registration", "fusion", "recorder", "simulator", "site_server"]
+NODES = ["bag_player", "camera_registration", "fusion", "recorder", "simulator", "site_server", "visualization"]
 
 setup(
     name=NAME,
@@ -24,7 +24,9 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
-        (f"share/{NAME}/config", sorted(path for end in ("yaml", "xml", "rviz") for path in glob(f"config/*.{end}"))),
+        (f"share/{NAME}/config", sorted(path for end in ("yaml", "xml") for path in glob(f"config/*.{end}"))),
+        (f"share/{NAME}/config/rviz", sorted(glob("config/rviz/*.rviz"))),
+        (f"share/{NAME}/config/foxglove", sorted(glob("config/foxglove/*.json"))),
         ("bin", ["scripts/geo-nav"]),
     ],
     zip_safe=False,

@@ -19,7 +19,9 @@ RECORDED = (
     "/geo_nav/odometry nav_msgs/msg/Odometry /geo_nav/absolute_pose geo_nav_msgs/msg/AbsolutePose "
     "/geo_nav/status geo_nav_msgs/msg/NavigationStatus /geo_nav/site geo_nav_msgs/msg/SiteInfo "
     "/geo_nav/fix sensor_msgs/msg/NavSatFix /geo_nav/debug_image/compressed sensor_msgs/msg/CompressedImage "
-    "/simulation/truth nav_msgs/msg/Odometry /simulation/gps_cut std_msgs/msg/Float64 /tf_static tf2_msgs/msg/TFMessage"
+    "/geo_nav/tie_points geo_nav_msgs/msg/TiePoints /diagnostics diagnostic_msgs/msg/DiagnosticArray "
+    "/simulation/truth nav_msgs/msg/Odometry /simulation/gps_cut std_msgs/msg/Float64 "
+    "/tf tf2_msgs/msg/TFMessage /tf_static tf2_msgs/msg/TFMessage"
 )
 
 
@@ -37,6 +39,7 @@ ARGUMENTS = {
     "matcher": ("", "name of a matcher; empty: config's"),
     "checkpoint": ("", "file that a restarted fusion node goes on from; empty: config's"),
     "record": ("", "new folder for a bag of the run; empty: none"),
+    "visualization": ("false", "true: markers, site mesh and path for RViz and Foxglove"),
     "use_sim_time": ("false", "time comes from /clock"),
     "autostart": ("true", "nodes configure and activate themselves"),
 }
@@ -72,6 +75,10 @@ def nodes(context):
         Node(executable="camera_registration", name="camera_registration", remappings=camera, **common, **navigation),
         Node(executable="fusion", name="fusion", remappings=inertial, **common, **navigation),
     ]
+    if given["visualization"].lower() in ("true", "1"):
+        graph.append(
+            Node(executable="visualization", name="visualization", remappings=camera[2:], **common, **navigation)
+        )
     recorder = Node(executable="recorder", name="recorder", parameters=[recording], on_exit=stop, **common)
     return [*graph, recorder] if given["record"] else graph
 

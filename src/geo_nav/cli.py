@@ -16,6 +16,7 @@ from geo_nav.commands import (
     export_matcher,
     launch,
     make_bag,
+    monitor,
     register,
     report,
     simulate,
@@ -40,6 +41,7 @@ app.command("export-matcher")(export_matcher.export_matcher)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("demo")(demo.demo)
+app.command("monitor")(monitor.monitor)
 app.command("launch", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(launch.launch)
 
 

@@ -10,7 +10,7 @@ import pytest
 from geo_nav.launcher import describe_arguments
 from launcher_standins import ROOT, reports
 
-NODES = ("site_server", "camera_registration", "fusion", "recorder", "simulator", "bag_player")
+NODES = ("site_server", "camera_registration", "fusion", "recorder", "simulator", "bag_player", "visualization")
 NAVIGATION = {"site_server", "camera_registration", "fusion"}
 
 
@@ -81,6 +81,16 @@ def test_simulation_adds_simulator_and_recorder(folder, background):
     topics = dict(zip(pairs[::2], pairs[1::2], strict=True))
     assert topics["/my_imu"] == "sensor_msgs/msg/Imu"
     assert topics["/geo_nav/odometry"] == "nav_msgs/msg/Odometry"
+    assert runner.stop() == 0
+
+
+@pytest.mark.parametrize("word", ["true", "1"])
+def test_visualization_is_a_node_beside_that_knows_the_camera(folder, background, word):
+    words = ["site:=/s/site.yaml", "camera_info_topic:=/cam/info", f"visualization:={word}"]
+    found, runner = start(background, folder / "ground.launch.py", *words, count=4)
+    assert set(found) == NAVIGATION | {"visualization"}
+    assert remaps(found["visualization"])["camera_info"] == "/cam/info"
+    assert parameters(found["visualization"])["site"] == "/s/site.yaml"
     assert runner.stop() == 0
 
 

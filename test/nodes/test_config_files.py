@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from geo_nav.fusion import FusionConfig
 from geo_nav.matching import MatchingConfig, matcher_names
+from geo_nav.nodes.visualization import VisualizationConfig
 from geo_nav.registration import MaskConfig, RegistrationConfig
 from geo_nav.registration.tracking_config import TrackingConfig
 from geo_nav.rendering import RenderingConfig
@@ -23,6 +24,7 @@ OWN = {
     "camera_registration": {"site", "matcher", "image_transport", "camera_frame"},
     "fusion": {"camera_frame", "checkpoint", "solver", "tf_rate", "fix_rate", "T_base_camera"},
     "replay": set(),
+    "visualization": {"site"},
 }
 GROUPS: dict[str, dict[str, type[BaseModel]]] = {
     "site_server": {"rendering": RenderingConfig},
@@ -32,6 +34,7 @@ GROUPS: dict[str, dict[str, type[BaseModel]]] = {
     },
     "fusion": {"": FusionConfig},
     "replay": {"": ReplayConfig},
+    "visualization": {"": VisualizationConfig},
 }  # fmt: skip
 
 

@@ -18,6 +18,8 @@ from geo_nav import GeoNavError
 from geo_nav.nodes import conversion
 from geo_nav.nodes.base import GeoNavNode, reliable, run, sensor
 from geo_nav.nodes.camera_frame import Frame
+from geo_nav.nodes.diagnostics import CameraHealth
+from geo_nav.nodes.diagnostics_publisher import DiagnosticsPublisher
 from geo_nav.nodes.frame_registration import (
     PRIOR_PATIENCE,
     TRACKING_PATIENCE,
@@ -72,6 +74,8 @@ class CameraRegistration(GeoNavNode):
         self._picture_publisher = self.create_lifecycle_publisher(
             CompressedImage, "debug_image/compressed", reliable(2)
         )
+        self._health = CameraHealth()
+        DiagnosticsPublisher(self, self._health.status)
         self._priors = Priors(self, self._stop.is_set)
         self.subscribe(CameraInfo, "camera_info", self._on_camera_info, sensor(5))
         if self._config.image_transport == "raw":
@@ -125,6 +129,7 @@ class CameraRegistration(GeoNavNode):
             self._offer(pixels, message.header.stamp, message.header.frame_id)
 
     def _offer(self, image: npt.NDArray[np.uint8], stamp: Time, frame_id: str) -> None:
+        self._health.offered()
         if self._camera is None:
             self.warn_sometimes("images come, but no camera_info: without the calibration no frame can be registered")
             return
@@ -179,6 +184,7 @@ class CameraRegistration(GeoNavNode):
     def _publish(self, result: AbsolutePose, frame: Frame) -> None:
         if not self.active:
             return
+        self._health.registered(result)
         pose, points = registration_messages(result, frame, self._config.map_frame)
         self._pose_publisher.publish(pose)
         if points is not None:
@@ -189,15 +195,14 @@ class CameraRegistration(GeoNavNode):
     def _publish_tracked(self, tracked: Tracked) -> None:
         message = tracking_message(tracked, self._config.map_frame)
         if self.active and message is not None:
+            self._health.tracked()
             self._tie_publisher.publish(message)
 
     def _publish_picture(self, registration: FrameRegistration, result: AbsolutePose, frame: Frame) -> None:
         now = time.monotonic()
-        wanted = self._picture_publisher.get_subscription_count() > 0 and now >= self._picture_due
-        picture = registration.picture(result, frame) if wanted and self.active else None
-        if picture is not None:
+        if self.active and now >= self._picture_due and self._picture_publisher.get_subscription_count() > 0:
             self._picture_due = now + _PICTURE_PERIOD
-            self._picture_publisher.publish(picture)
+            self._picture_publisher.publish(registration.picture(result, frame))
 
 
 def main() -> None:

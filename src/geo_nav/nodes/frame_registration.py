@@ -9,14 +9,14 @@ import numpy.typing as npt
 from sensor_msgs.msg import CompressedImage
 
 from geo_nav import GeoNavError
-from geo_nav.evaluation.match_picture import match_picture
+from geo_nav.evaluation.match_picture import match_picture, refusal_picture
 from geo_nav.geodesy import Pose
 from geo_nav.matching import create_matcher
 from geo_nav.nodes import conversion
 from geo_nav.nodes.camera_frame import Frame
 from geo_nav.nodes.frame_tracking import Registered, Tracked
 from geo_nav.nodes.settings import CameraNodeConfig
-from geo_nav.registration import AbsolutePose, FrameMasks, Registrar, Status
+from geo_nav.registration import AbsolutePose, FrameMasks, Registrar
 from geo_nav.registration.sharpness import texel_size
 from geo_nav.registration.tracking_follower import CameraFrame
 from geo_nav.rendering import create_renderer
@@ -78,11 +78,12 @@ class FrameRegistration:
         """The last accepted result, for tracking."""
         return Registered(frame, result, self._registrar.last_view)
 
-    def picture(self, result: AbsolutePose, frame: Frame) -> CompressedImage | None:
-        """The debug picture of the last result; None where there is nothing to draw."""
-        if result.status is Status.BAD_INPUT or self._registrar.last_view is None:
-            return None
-        picture = match_picture(self._registrar, self._renderer, result)
+    def picture(self, result: AbsolutePose, frame: Frame) -> CompressedImage:
+        """The debug picture of the last result, accepted or refused."""
+        if self._registrar.last_frame is None:
+            picture = refusal_picture(frame.image, result)
+        else:
+            picture = match_picture(self._registrar, self._renderer, result)
         return conversion.jpeg_message(picture, frame.frame_id, frame.stamp)
 
 

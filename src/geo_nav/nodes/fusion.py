@@ -20,6 +20,7 @@ from geo_nav.fusion import Fusion, FusionConfig
 from geo_nav.fusion.solver_process import SWITCH_INTERVAL
 from geo_nav.nodes import conversion
 from geo_nav.nodes.base import GeoNavNode, latched, reliable, run, sensor
+from geo_nav.nodes.diagnostics_publisher import component
 from geo_nav.nodes.fusion_messages import STATUS_PERIOD, FusionMessages
 from geo_nav.nodes.settings import FusionNodeConfig
 from geo_nav.nodes.transforms import StaticTransforms
@@ -125,7 +126,7 @@ class FusionNode(GeoNavNode):
 
     def _publish_status(self) -> None:
         if self.active:
-            self._messages.publish_status(self.get_name())
+            self._messages.publish_status(component(self))
 
     def _write_checkpoint(self) -> None:
         fusion = self._messages.fusion

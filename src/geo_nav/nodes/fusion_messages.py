@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import FluidPressure, Imu, MagneticField, NavSatFix
 from tf2_msgs.msg import TFMessage
@@ -14,6 +15,7 @@ from geo_nav import GeoNavError
 from geo_nav.fusion import Fusion, NavState
 from geo_nav.geodesy import LocalFrame
 from geo_nav.nodes import conversion
+from geo_nav.nodes.diagnostics import FusionHealth
 from geo_nav.nodes.settings import FusionNodeConfig
 from geo_nav.nodes.status_messages import diagnostics_message, fill_status
 from geo_nav_msgs.msg import AbsolutePose, NavigationStatus, SiteInfo, TiePoints
@@ -51,6 +53,7 @@ class FusionMessages:
         self._odometry.header.frame_id = config.map_frame
         self._tf_due = self._fix_due = 0.0
         self._refused_imu = 0
+        self._health = FusionHealth()
 
     def on_site(self, message: SiteInfo) -> None:
         """Takes the local frame of the site.
@@ -156,7 +159,7 @@ class FusionMessages:
         """Publishes status and diagnostics.
 
         Args:
-            name: of the node, for the diagnostics.
+            name: of the node's entries in the diagnostics.
         """
         message = NavigationStatus()
         message.header.frame_id = self._config.map_frame
@@ -164,9 +167,11 @@ class FusionMessages:
             message.header.stamp = conversion.ros_time(self._newest.stamp)
         if self.fusion is None:
             message.reason = "waiting for the site and the camera's mounting"
+            diagnostics = DiagnosticArray(status=[self._health.waiting(name, message.reason)])
         else:
             status = self.fusion.status()
-            self._publish("diagnostics", diagnostics_message(status, name))
+            diagnostics = diagnostics_message(status, name)
+            diagnostics.status.insert(0, self._health.status(name, status))
             fill_status(message, status)
             if status.imu_samples_refused > self._refused_imu:
                 self._refused_imu = status.imu_samples_refused
@@ -174,6 +179,7 @@ class FusionMessages:
                     f"{self._refused_imu} IMU samples refused so far (not finite, saturated or out of order)",
                     "imu refused",
                 )
+        self._publish("diagnostics", diagnostics)
         self._publish("status", message)
 
     def _publish_state(self, state: NavState) -> None:

@@ -11,6 +11,8 @@ from tf2_msgs.msg import TFMessage
 from geo_nav import GeoNavError
 from geo_nav.nodes.base import GeoNavNode, latched, run
 from geo_nav.nodes.conversion import image_message, pose_from_message, transform_message
+from geo_nav.nodes.diagnostics import SiteHealth
+from geo_nav.nodes.diagnostics_publisher import DiagnosticsPublisher
 from geo_nav.nodes.site_messages import site_info
 from geo_nav.rendering import Camera, Renderer, RenderingConfig, create_renderer
 from geo_nav.site import HeightMap, load_site
@@ -41,6 +43,8 @@ class SiteServer(GeoNavNode):
         self._info = site_info(self._site, Path(descriptor), self._map_frame)
         self._info_publisher = self.create_publisher(SiteInfo, "site", latched())
         self._tf_publisher = self.create_publisher(TFMessage, "/tf_static", latched())
+        self._health = SiteHealth(self._site, self._info.descriptor)
+        DiagnosticsPublisher(self, self._health.status)
         self.create_service(RenderView, "render_view", self._render_view)
         self.create_service(GetHeight, "get_height", self._get_height)
 
@@ -67,11 +71,13 @@ class SiteServer(GeoNavNode):
             view = self._renderer.render(camera, pose_from_message(request.pose))
         except GeoNavError as error:
             response.success, response.message = False, str(error)
+            self._health.rendered(str(error))
             return response
         stamp = self.get_clock().now().to_msg()
         response.image = image_message(view.image, "rgb8", self._map_frame, stamp)
         response.depth = image_message(view.depth, "32FC1", self._map_frame, stamp)
         response.success = True
+        self._health.rendered()
         return response
 
     def _get_height(self, request: GetHeight.Request, response: GetHeight.Response) -> GetHeight.Response:

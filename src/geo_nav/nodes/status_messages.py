@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from geo_nav.fusion import Consistency, StatusReport, Verdict
 from geo_nav.nodes.conversion import ros_time
+from geo_nav.nodes.diagnostics import diagnostic
 from geo_nav_msgs.msg import Consistency as ConsistencyMessage
 from geo_nav_msgs.msg import NavigationStatus
 
@@ -49,21 +48,16 @@ def diagnostics_message(status: StatusReport, name: str) -> DiagnosticArray:
     for kind, count in status.measurements.items():
         level = DiagnosticStatus.OK if count.used >= count.refused else DiagnosticStatus.WARN
         values = {"used": count.used, "refused": count.refused, "last refusal": count.last_refusal}
-        message.status.append(_diagnostic(level, f"{name}: {kind}", f"{count.used} used", values))
+        message.status.append(diagnostic(level, f"{name}: {kind}", f"{count.used} used", values))
     for kind, found in status.consistency.items():
         wrong = found.verdict in (Verdict.OVERCONFIDENT, Verdict.CONTRADICTED)
         level = DiagnosticStatus.WARN if wrong else DiagnosticStatus.OK
         text = f"{found.verdict.name.lower()}: {found.reason}"
         values = {"nis": found.nis, "low": found.low, "high": found.high, "variance ratio": found.variance_ratio}
-        message.status.append(_diagnostic(level, f"{name}: consistency of {kind}", text, values))
+        message.status.append(diagnostic(level, f"{name}: consistency of {kind}", text, values))
     for variable, known in status.calibrations.items():
         level = DiagnosticStatus.OK if known.observable else DiagnosticStatus.WARN
         text = "calibrated" if known.observable else "not observable so far"
         values = {"value": known.value, "sigma": known.sigma}
-        message.status.append(_diagnostic(level, f"{name}: {variable}", text, values))
+        message.status.append(diagnostic(level, f"{name}: {variable}", text, values))
     return message
-
-
-def _diagnostic(level: Any, name: str, text: str, values: dict[str, Any]) -> DiagnosticStatus:
-    pairs = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
-    return DiagnosticStatus(level=level, name=name, message=text, values=pairs)

@@ -60,8 +60,8 @@ class Registrar:
         masks: which pixels of a frame may be matched; None for all that the lens delivers.
 
     Attributes:
-        last_view: the view that the last frame was matched against; None before the first.
-        last_frame: the last frame as it was matched; None before the first.
+        last_frame: the last frame as it was matched; None where it did not come as far as that.
+        last_alignment: its matches, or those of the last frame that had any; None before the first.
     """
 
     def __init__(
@@ -83,8 +83,13 @@ class Registrar:
         self._masks = masks
         self._reader = FrameReader()
         self._reference: Reference | None = None
-        self.last_view: RenderedView | None = None
+        self.last_alignment: Alignment | None = None
         self.last_frame: Frame | None = None
+
+    @property
+    def last_view(self) -> RenderedView | None:
+        """The view that the last frame was matched against; None before the first."""
+        return None if self.last_alignment is None else self.last_alignment.reference.view
 
     def register(
         self,
@@ -108,6 +113,7 @@ class Registrar:
         """
         start = perf_counter()
         watch = Stopwatch()
+        self.last_frame = None
         try:
             result = self._register(image, camera, T_map_camera_prior, prior_covariance, watch)
         except (RegistrationError, RenderingError) as error:
@@ -134,7 +140,7 @@ class Registrar:
         frame = self._read(image, camera, depth, prior, covariance, watch)
         plan = plan_views(frame.camera, prior, covariance, depth, config)
         found = self._first_pass(frame, plan, watch)
-        self.last_frame, self.last_view = frame, found.reference.view
+        self.last_frame, self.last_alignment = frame, found
         if not plan.is_wide:
             verdict = model_gate(found.reference.coverage, config)
             if verdict is not None:
@@ -152,7 +158,7 @@ class Registrar:
         if verdict is not None:
             return _refused(verdict, found)
         found = self._later_passes(frame, found, watch)
-        self.last_view = found.reference.view
+        self.last_alignment = found
         return self._judge(frame, found, prior, prior_covariance)
 
     def _beyond_matching(self, frame: Frame, plan: ViewPlan) -> bool:
@@ -173,7 +179,7 @@ class Registrar:
                 view = self._renderer.render(plan.camera, pose)
             with watch("search"):
                 candidates += search_area(frame, view, heading_sigma, scale_sigma)
-        before = self.last_view
+        before = self.last_alignment
         best = max((c.score for c in candidates), default=0.0)
         likely = [c for c in sorted(candidates, key=lambda c: -c.score) if c.score > _RIVAL * best]
         for candidate in likely[:_CANDIDATES]:
@@ -188,7 +194,7 @@ class Registrar:
             if again.accepted:
                 self._reference = found.reference
                 return again
-        self.last_view = before
+        self.last_alignment = before
         return answer
 
     def _depth(self, camera: Camera, prior: Pose) -> float | None:

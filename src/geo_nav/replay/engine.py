@@ -104,7 +104,7 @@ class Replay:
                 times = self._journey.parameters.replay
                 rest = max(times.registration_seconds, times.tracking_seconds, times.update_seconds)
                 self._agenda.run_until(self._agenda.now + round(rest * 1e9))
-            self._fusion.publish_status("fusion")
+            self._fusion.publish_status("geo_nav: fusion")
         finally:
             self._close()
         reason = "" if self._fusion.fusion is None else self._fusion.fusion.status().reason
@@ -233,7 +233,7 @@ class Replay:
 
     def _status(self) -> None:
         with self._profile("status"):
-            self._log.guarded("status", self._fusion.publish_status, "fusion")
+            self._log.guarded("status", self._fusion.publish_status, "geo_nav: fusion")
         self._agenda.after(STATUS_PERIOD, self._status)
 
     # ------------------------------------------------------------------ messages out

@@ -13,6 +13,7 @@ from geo_nav.site.errors import SiteError
 from geo_nav.site.height_map import HeightMap
 from geo_nav.site.loading import build_site, load_site
 from geo_nav.site.model import ModelError, SiteModel, SiteTile
+from geo_nav.site.preview import PreviewMesh, preview
 
 __all__ = [
     "Datum",
@@ -20,6 +21,7 @@ __all__ = [
     "HeightMap",
     "MeshLayer",
     "ModelError",
+    "PreviewMesh",
     "SiteConfig",
     "SiteDescriptor",
     "SiteError",
@@ -28,5 +30,6 @@ __all__ = [
     "build_site",
     "describe_survey",
     "load_site",
+    "preview",
     "read_descriptor",
 ]
