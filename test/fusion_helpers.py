@@ -68,6 +68,9 @@ class Fix:
     T_map_camera: Pose
     covariance: Array
 
+    def give(self, fusion: Fusion) -> None:
+        fusion.add_absolute_pose(self.stamp, self.T_map_camera, self.covariance)
+
 
 @dataclass
 class World:
@@ -170,7 +173,7 @@ def new_fusion(**changes: object) -> Fusion:
 
 
 def give_fix(fusion: Fusion, fix: Fix) -> None:
-    fusion.add_absolute_pose(fix.stamp, fix.T_map_camera, fix.covariance)
+    fix.give(fusion)
 
 
 def run(

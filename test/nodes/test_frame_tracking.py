@@ -152,6 +152,17 @@ def test_messages_of_tracked_frames_and_back(frames: list[Frame], views: list[Re
     assert list(message.ids) == list(range(len(found.tie_points.pixels)))
     assert message.pose.covariance[0] == pytest.approx(1e-4)
     assert conversion.motion_from_message(message) is None
+    at, pixels, points, intrinsics, pixel_sigma, point_sigma, pose, told = conversion.tie_points_from_message(message)
+    assert at == conversion.seconds(stamp(0))
+    np.testing.assert_allclose(pixels, found.tie_points.pixels, atol=1e-4)
+    np.testing.assert_allclose(points, found.tie_points.points)
+    assert intrinsics.tolist() == [camera().fx, camera().fy, camera().cx, camera().cy]
+    assert pixel_sigma.tolist() == point_sigma.tolist() == [1.0] * len(pixels)
+    assert pose.distance_to(found.T_map_camera) < 1e-9
+    np.testing.assert_allclose(told, found.covariance)
+    message.v = message.v[:-1]
+    with pytest.raises(conversion.MessageError, match=f"{len(pixels)} u and {len(pixels) - 1} v"):
+        conversion.tie_points_from_message(message)
     motion = Pose.from_rotation_vector([0.1, 0.2, -0.3], [1.0, 2.0, 3.0])
     covariance = np.diag([1.0, 2.0, 3.0, 0.1, 0.2, 0.3])
     tracked = TrackedFrame(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from geo_nav.fusion.auxiliary import RandomWalk
 from geo_nav.fusion.belief import Belief
-from geo_nav.fusion.camera import CameraCalibrationConfig, CameraPose, CameraView
+from geo_nav.fusion.camera import CameraCalibrationConfig, CameraPoints, CameraPose, CameraView
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.imu_buffer import ImuBuffer, ImuSegment
 from geo_nav.fusion.imu_model import ImuModel
@@ -21,6 +21,7 @@ from geo_nav.fusion.loss import robust
 from geo_nav.fusion.measurements import PoseFix
 from geo_nav.fusion.relative import RelativePose
 from geo_nav.fusion.sensors.residual import AUXILIARY, VELOCITY
+from geo_nav.fusion.tie_points import Reprojection
 
 Array = npt.NDArray[np.float64]
 
@@ -59,7 +60,13 @@ class CalibratedPose(PoseFix):
 
     def factors(self, keys: StateKeys, config: FusionConfig) -> list[Any]:
         """One factor on pose, velocity, bias and the variables of the camera that are estimated."""
-        return self._residual().factors(keys, config)
+        if self.points is None:
+            return self._residual().factors(keys, config)
+        reprojection = Reprojection(self.points, self.pose, self.covariance)
+        points = CameraPoints(
+            stamp=self.stamp, covariance=np.eye(6), walks=self.walks, reprojection=reprojection, view=self.view
+        )
+        return points.factors(keys, config)
 
     def innovation(self, belief: Belief) -> tuple[Array, Array]:
         """(6,) rotation and position in the body frame; the covariance knows that of the calibration."""
@@ -190,4 +197,4 @@ def calibrated_fix(fix: PoseFix, camera: CameraCalibrationConfig, T_base_camera:
     """
     if not camera.estimated:
         return fix
-    return CalibratedPose(fix.stamp, fix.pose, fix.covariance, _unset(camera, T_base_camera))
+    return CalibratedPose(fix.stamp, fix.pose, fix.covariance, _unset(camera, T_base_camera), points=fix.points)

@@ -28,6 +28,7 @@ from geo_nav.fusion.sensors.residual import (
 
 if TYPE_CHECKING:
     from geo_nav.fusion.imu_buffer import ImuBuffer
+    from geo_nav.fusion.tie_points import Reprojection
 
 Array = npt.NDArray[np.float64]
 
@@ -192,3 +193,25 @@ class CameraPose(ResidualMeasurement):
         seen, jacobian = self.view.seen(nav, bias, auxiliaries)
         difference = self.pose.between(seen)
         return gtsam.Pose3.Logmap(difference), gtsam.Pose3.LogmapDerivative(difference) @ jacobian
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CameraPoints(ResidualMeasurement):
+    """The tie points of a frame of such a camera.
+
+    Attributes:
+        reprojection: of the points by the mounting as given; its errors have unit variance.
+        view: of the camera at the stamp.
+    """
+
+    kind: ClassVar[str] = "pose"
+    is_fix: ClassVar[bool] = True
+
+    reprojection: Reprojection
+    view: CameraView
+
+    def residual(self, nav: Any, bias: Any, auxiliaries: Array) -> tuple[Array, Array]:
+        """(6,) the reprojection's errors."""
+        seen, by_state = self.view.seen(nav, bias, auxiliaries)
+        error, jacobian = self.reprojection.at(seen)
+        return error, jacobian @ by_state

@@ -112,6 +112,9 @@ class FusionConfig(BaseModel):
         2.0, description="correlation time of the errors of absolute poses (0: independent), s", ge=0, le=3.0
     )
 
+    registrations: Literal["pose", "points"] = Field(
+        "pose", description="what a registered frame brings into the graph: its absolute pose, or its tie points"
+    )
     track_spacing: float = Field(
         0.2, description="tracked frames closer than this to the last one in the graph are passed over, s", gt=0
     )
@@ -137,6 +140,8 @@ class FusionConfig(BaseModel):
             raise ValueError(
                 "robust_loss gnc needs a camera that is held: set the sigmas of camera to 0, or another loss"
             )
+        if self.robust_loss == "gnc" and self.registrations == "points":
+            raise ValueError("robust_loss gnc cannot weigh tie points: set registrations to pose, or another loss")
         return self
 
     @property

@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from geo_nav.fusion.belief import Belief, pose3
-from geo_nav.fusion.calibrated import calibrated_fix, calibrated_motion
+from geo_nav.fusion.camera_inputs import CameraInputs
 from geo_nav.fusion.checkpoint import from_checkpoint, to_checkpoint
 from geo_nav.fusion.config import FusionConfig
-from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.estimator import Estimator, Result
 from geo_nav.fusion.imu_buffer import ImuBuffer, ImuVerdict
 from geo_nav.fusion.imu_model import ImuModel
@@ -27,12 +26,9 @@ from geo_nav.fusion.measurements import (
     checked_covariance,
     checked_stamp,
     checked_vector,
-    pose_fix,
 )
 from geo_nav.fusion.propagator import Propagator
 from geo_nav.fusion.protection import ProtectionLevels, protection_levels
-from geo_nav.fusion.relative import relative_pose
-from geo_nav.fusion.sensors.inputs import SensorInputs
 from geo_nav.fusion.solver_process import SolverProcess
 from geo_nav.fusion.status import StatusReport, UpdateInfo, calibrations, classify
 from geo_nav.fusion.tally import Tally
@@ -44,12 +40,12 @@ Array = npt.NDArray[np.float64]
 _NO_LEVER_ARM = (0.0, 0.0, 0.0)
 
 
-class Fusion(SensorInputs):
+class Fusion(CameraInputs):
     """The fixed-lag factor graph behind two calls: `add_imu` at IMU rate, `update` from a worker.
 
     Threads: ``add_imu`` belongs to one IMU thread and never waits for a solve; ``update`` to one worker;
-    ``add_absolute_pose``, ``add_relative_pose``, ``add_gps``, ``add_attitude``, what :class:`SensorInputs` adds,
-    ``set_pose``, ``restore``, ``status``, ``checkpoint`` and ``pose_at`` may be called from any thread.
+    what :class:`CameraInputs` and :class:`SensorInputs` add, ``add_gps``, ``add_attitude``, ``set_pose``, ``restore``,
+    ``status``, ``checkpoint`` and ``pose_at`` may be called from any thread.
 
     Args:
         config: settings.
@@ -60,7 +56,6 @@ class Fusion(SensorInputs):
     """
 
     def __init__(self, config: FusionConfig, frame: LocalFrame, T_base_camera: Pose, isolated: bool = False) -> None:
-        self._T_base_camera = pose3(T_base_camera)
         self._imu = ImuBuffer(config)
         self._model = ImuModel(config, frame)
         intake = Intake()
@@ -69,7 +64,7 @@ class Fusion(SensorInputs):
             if isolated
             else Estimator(config, self._imu, self._model, intake)
         )
-        super().__init__(config, frame, intake, Tally(config))
+        super().__init__(config, frame, intake, Tally(config), T_base_camera, self._estimator.count_refused_tracks)
         self._propagator: Propagator | None = None
         self._interrupted: Propagator | None = None
         self._previous: Propagator | None = None
@@ -99,54 +94,6 @@ class Fusion(SensorInputs):
                 return None
             self._propagator.advance(self._imu.segments(self._propagator.stamp, sample.stamp))
             return self._propagator.state()
-
-    def add_absolute_pose(self, stamp: float, T_map_camera: Pose, covariance: npt.ArrayLike) -> None:
-        """Queue the absolute pose of a camera frame; it may be late and out of order.
-
-        Args:
-            stamp: of the image, s; ``config.camera.time_offset`` is taken off.
-            T_map_camera: `camera_optical` in `map`.
-            covariance: (6, 6) of that pose, ROS order, m and rad.
-
-        Raises:
-            FusionError: the stamp or the covariance cannot be used.
-        """
-        stamp = checked_stamp(stamp, "an absolute pose")
-        ros = checked_covariance(covariance, 6, "an absolute pose")
-        in_camera = covariance_gtsam_from_ros(ros, T_map_camera.rotation)
-        camera = self._config.camera
-        fix = pose_fix(stamp - camera.time_offset, T_map_camera, in_camera, self._T_base_camera)
-        self._intake.put(calibrated_fix(fix, camera, self._T_base_camera))
-
-    def add_relative_pose(
-        self, reference_stamp: float, stamp: float, T_reference_camera: Pose, covariance: npt.ArrayLike
-    ) -> None:
-        """Queue the motion of the camera from a registered frame to a tracked one; it may be late.
-
-        Whether the graph took the registration's own absolute pose does not matter.
-
-        Args:
-            reference_stamp: of the registered frame's image, s; ``config.camera.time_offset`` is taken off both.
-            stamp: of the tracked frame's image, s.
-            T_reference_camera: the camera at ``stamp`` in the camera at ``reference_stamp``.
-            covariance: (6, 6) of that, ROS order about the axes of the reference camera, m and rad.
-
-        Raises:
-            FusionError: a stamp or the covariance cannot be used; it is counted.
-        """
-        try:
-            reference_stamp = checked_stamp(reference_stamp, "a track's reference")
-            stamp = checked_stamp(stamp, "a track")
-            if not stamp > reference_stamp:
-                raise FusionError(f"a track must be newer than its reference: {stamp:.3f} s, {reference_stamp:.3f} s")
-            ros = checked_covariance(covariance, 6, "a track")
-        except FusionError:
-            self._estimator.count_refused_tracks(1)
-            raise
-        camera = self._config.camera
-        stamps = (reference_stamp - camera.time_offset, stamp - camera.time_offset)
-        track = relative_pose(*stamps, T_reference_camera, ros, self._T_base_camera)
-        self._intake.put(calibrated_motion(track, camera, self._T_base_camera))
 
     def add_gps(
         self,

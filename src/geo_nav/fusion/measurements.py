@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
 import gtsam
@@ -17,6 +17,7 @@ from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.keys import StateKeys
 from geo_nav.fusion.loss import robust
+from geo_nav.fusion.tie_points import Reprojection, TiePoints, pose_factor
 from geo_nav.geodesy import Pose
 
 Array = npt.NDArray[np.float64]
@@ -122,6 +123,8 @@ class PoseFix:
         stamp: s.
         pose: ``gtsam.Pose3`` of `base_link` in `map`.
         covariance: (6, 6) GTSAM order.
+        points: the tie points that the pose is from, where these enter the graph in its place. Gate, start and rival
+            go by the pose.
     """
 
     kind: ClassVar[str] = "pose"
@@ -132,6 +135,7 @@ class PoseFix:
     stamp: float
     pose: Any
     covariance: Array
+    points: TiePoints | None = field(default=None, kw_only=True)
 
     @property
     def walks(self) -> tuple[RandomWalk, ...]:
@@ -151,7 +155,10 @@ class PoseFix:
         return self
 
     def factors(self, keys: StateKeys, config: FusionConfig) -> list[Any]:
-        """A prior on the pose."""
+        """A prior on the pose, or the reprojection of the points."""
+        if self.points is not None:
+            reprojection = Reprojection(self.points, self.pose, self.covariance)
+            return [pose_factor(keys.pose, reprojection, robust(gtsam.noiseModel.Unit.Create(6), config, is_fix=True))]
         model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config, is_fix=True)
         return [gtsam.PriorFactorPose3(keys.pose, self.pose, model)]
 
@@ -177,7 +184,8 @@ class PoseFix:
         motion = before.nav.pose().between(after.nav.pose())
         jacobian = motion.inverse().AdjointMap()
         covariance = jacobian @ self.covariance @ jacobian.T
-        return replace(self, stamp=after.stamp, pose=self.pose.compose(motion), covariance=covariance)
+        points = None if self.points is None else self.points.moved(motion)
+        return replace(self, stamp=after.stamp, pose=self.pose.compose(motion), covariance=covariance, points=points)
 
     def inflated(self, factor: float) -> PoseFix:
         """With the covariance multiplied."""

@@ -290,7 +290,7 @@ def fill_odometry(message: Odometry, state: NavState) -> Odometry:
     return message
 
 
-def pose_and_covariance(message: Odometry | AbsolutePoseMessage) -> tuple[Pose, Array]:
+def pose_and_covariance(message: Odometry | AbsolutePoseMessage | TiePointsMessage) -> tuple[Pose, Array]:
     """Pose and (6, 6) covariance, ROS order, of a message with a PoseWithCovariance.
 
     Raises:
@@ -369,6 +369,23 @@ def _tie_points_message(
     message.pixel_sigma = tie_points.pixel_sigma.tolist()
     message.point_sigma = tie_points.point_sigma.tolist()
     return message
+
+
+def tie_points_from_message(
+    message: TiePointsMessage,
+) -> tuple[float, Array, Array, Array, Array, Array, Pose, Array]:
+    """A registered frame as :meth:`~geo_nav.fusion.Fusion.add_tie_points` takes it.
+
+    Raises:
+        MessageError: u and v are not pairs, or the covariance is none.
+    """
+    if len(message.u) != len(message.v):
+        raise MessageError(f"tie points with {len(message.u)} u and {len(message.v)} v")
+    pixels = np.column_stack([message.u, message.v])
+    points = np.array([[p.x, p.y, p.z] for p in message.points]).reshape(-1, 3)
+    pixel_sigma, point_sigma = np.array(message.pixel_sigma, np.float64), np.array(message.point_sigma, np.float64)
+    intrinsics, (pose, covariance) = np.array(message.intrinsics), pose_and_covariance(message)
+    return seconds(message.header.stamp), pixels, points, intrinsics, pixel_sigma, point_sigma, pose, covariance
 
 
 def motion_from_message(message: TiePointsMessage) -> tuple[float, float, Pose, Array] | None:

@@ -91,8 +91,8 @@ class FusionMessages:
             self.fusion.add_gps(conversion.seconds(message.header.stamp), *gps)
 
     def on_absolute_pose(self, message: AbsolutePose) -> None:
-        """Takes the pose of a registered frame, where it was accepted."""
-        if self.fusion is None or message.status != AbsolutePose.ACCEPTED:
+        """Takes the pose of a registered frame, where it was accepted and the graph does not take its tie points."""
+        if self.fusion is None or self.fusion.takes_points or message.status != AbsolutePose.ACCEPTED:
             return
         self._check_frames("an absolute pose", message.header.frame_id, message.child_frame_id)
         self.fusion.add_absolute_pose(
@@ -100,12 +100,15 @@ class FusionMessages:
         )
 
     def on_tie_points(self, message: TiePoints) -> None:
-        """Takes the motion of a tracked frame since its registration, whose own pose comes as an absolute pose."""
+        """Takes the motion of a tracked frame; of a registered one the points, where the graph takes these."""
         motion = conversion.motion_from_message(message)
-        if self.fusion is None or motion is None:
+        if self.fusion is None or (motion is None and not self.fusion.takes_points):
             return
         self._check_frames("tie points", message.point_frame_id, message.header.frame_id)
-        self.fusion.add_relative_pose(*motion)
+        if motion is None:
+            self.fusion.add_tie_points(*conversion.tie_points_from_message(message))
+        else:
+            self.fusion.add_relative_pose(*motion)
 
     def on_pressure(self, message: FluidPressure) -> None:
         """Takes the pressure of a barometer."""
