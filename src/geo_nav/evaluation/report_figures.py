@@ -1,4 +1,4 @@
-"""The report's figures over time. In each, ``shapes[0]`` is a cursor that the page's script moves."""
+"""The report's figures over time; all share one axis of time, which the page's script keeps together."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def timeline_figure(evaluation: RunEvaluation) -> go.Figure:
         tickmode="array",
         tickvals=labels,
     )
+    _fix_errors(figure, evaluation)
     for errors, colour, name in (
         (evaluation.imu_only_errors, VERMILION, "IMU only"),
         (evaluation.errors, BLUE, "geo_nav"),
     ):
         if errors is not None and len(errors):
             _line(figure, 2, errors.stamps - evaluation.begin, np.maximum(errors.distance, 1e-3), name, colour, "m")
-    _fix_errors(figure, evaluation)
     figure.update_yaxes(row=2, type="log", title="3D error (m)", dtick=1)
     figure.update_layout(barmode="overlay", hovermode="closest", bargap=0.25)
     return figure
@@ -270,12 +270,12 @@ def histogram_figure(evaluation: RunEvaluation) -> go.Figure:
 
 
 def _panels(evaluation: RunEvaluation, heights: list[int]) -> go.Figure:
-    """Panels below each other over one axis of time, with the cursor, and the line of the cut."""
+    """Panels below each other over one axis of time, with the line of the cut."""
     total = sum(heights)
     gap = min(18.0 / total, 1.0 / len(heights))
     figure = make_subplots(rows=len(heights), cols=1, shared_xaxes=True, row_heights=heights, vertical_spacing=gap)
-    for x, line in ((0.0, {"color": VERMILION, "width": 1.5}), (0.0, {"color": GREY, "width": 1.2, "dash": "dot"})):
-        figure.add_shape(type="line", xref="x", yref="paper", x0=x, x1=x, y0=0, y1=1, line=line)
+    line = {"color": GREY, "width": 1.2, "dash": "dot"}
+    figure.add_shape(type="line", xref="x", yref="paper", x0=0, x1=0, y0=0, y1=1, line=line)
     figure.update_xaxes(range=list(time_range(evaluation)), zeroline=False)
     figure.update_xaxes(title=f"time since {beginning(evaluation)} (s)", row=len(heights))
     figure.update_layout(
