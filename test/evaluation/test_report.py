@@ -12,6 +12,7 @@ import pytest
 from evaluation_helpers import EPOCH, T_BASE_CAMERA, true_state, write_run
 from geo_nav.evaluation import EvaluationConfig, evaluate_run
 from geo_nav.evaluation.evaluate import evaluate_recording
+from geo_nav.evaluation.recording import Resources
 from geo_nav.evaluation.report import render_report
 from geo_nav.evaluation.report_figures import error_figure, timeline_figure
 from geo_nav.evaluation.report_gallery import gallery, strip
@@ -181,6 +182,14 @@ def test_tables_of_segments_drift_and_levels(evaluation):
     assert set(levels) == {"horizontal 95 %", "horizontal 99.9 %", "vertical 95 %", "vertical 99.9 %"}
     assert levels["horizontal 99.9 %"][1] == "1.50\u00a0m"
     assert "over 10 m" in [row[0] for row in by_title["Drift over a stretch"].rows]
+    assert "Where the time went" not in by_title
+
+
+def test_the_profile_names_the_longest_stage_first(evaluation):
+    info = evaluation.recording.info.model_copy(update={"resources": Resources(by_stage={"match": 3.0, "render": 9.0})})
+    told = tables(replace(evaluation, recording=replace(evaluation.recording, info=info)))
+    profile = next(table for table in told if table.title == "Where the time went")
+    assert profile.rows == [("render", "9.00\u00a0s", "75.0%"), ("match", "3.00\u00a0s", "25.0%")]
 
 
 def test_truth_without_orientation_has_no_heading_but_a_report(evaluation):
