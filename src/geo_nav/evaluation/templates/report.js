@@ -82,11 +82,11 @@ function show(t) {
   shown = t;
   for (const name of [...overTime, "map"]) mark(name);
   const fix = nearest(fixes.t, t);
-  const metres = (x) => (x === null ? "not scored here" : `${x.toPrecision(3)} m`);
+  const metres = (x, otherwise) => (x === null ? otherwise : `${x.toPrecision(3)} m`);
   const rows = [
     ["time", `${t.toFixed(1)} s since ${since}`],
     ["state", track.state[k]],
-    ["3D error", `${metres(track.error[k])}, claimed 1σ ${metres(track.sigma[k])}`],
+    ["3D error", `${metres(track.error[k], "not scored here")}, claimed 1σ ${metres(track.sigma[k], "not told")}`],
     ["place", `${track.east[k].toFixed(1)} m east, ${track.north[k].toFixed(1)} m north`],
   ];
   if (fix >= 0) rows.push([`frame at ${fixes.t[fix].toFixed(1)} s`, `${fixes.verdict[fix]}: ${fixes.text[fix]}`]);
