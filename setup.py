@@ -47,7 +47,7 @@ setup(
         "open3d>=0.18,<1",
         "opencv-python-headless>=4.9,<6",
         "pillow>=10,<14",
-        "plotly>=6,<8",
+        "plotly>=7,<8",
         "pydantic>=2.6,<3",
         "pyproj>=3.6,<4",
         "pyyaml>=6,<7",
