@@ -196,6 +196,7 @@ def as_made(word: str) -> str:
     return word
 
 
+@pytest.mark.timeout(900)
 def test_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tutorial from its first command to its last, and what other pages do with the same files."""
     monkeypatch.chdir(tmp_path)
