@@ -6,6 +6,7 @@ from collections import defaultdict
 import cv2
 import numpy as np
 import pytest
+from rerun.chunk import RrdReader
 from scipy.spatial.transform import Rotation
 
 from evaluation_helpers import CAMERA, EPOCH, T_BASE_CAMERA, true_state
@@ -15,8 +16,6 @@ from geo_nav.export import ExportOptions, export_run
 from geo_nav.export.formats.rerun import ellipsoids
 from geo_nav.site import load_site
 from site_helpers import write_site
-
-rerun_chunk = pytest.importorskip("rerun.chunk")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,7 @@ def exported(tmp_path_factory):
 def read(path):
     """Values and times (s from the start, None where static) of every component, by entity and component."""
     found = defaultdict(list)
-    for chunk in rerun_chunk.RrdReader(path).stream():
+    for chunk in RrdReader(path).stream():
         table = chunk.to_record_batch().to_pydict()
         times = table.get("stamp")
         for name, values in table.items():

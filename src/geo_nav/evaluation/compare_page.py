@@ -19,9 +19,9 @@ def cells(row: Row) -> tuple[str, str, str, str, str, str]:
     change = _MISSING
     if row.a is not None and row.b is not None:
         share = f" ({(row.b - row.a) / abs(row.a):+.1%})" if row.a else ""
-        change = f"{_shown(row.b - row.a, unit, '+')}{share}"
-    allowed = _MISSING if row.a is None or row.b is None else _shown(row.allowed, unit)
-    return row.metric.label, _shown(row.a, unit), _shown(row.b, unit), change, allowed, row.verdict
+        change = f"{shown(row.b - row.a, unit, '+')}{share}"
+    allowed = _MISSING if row.a is None or row.b is None else shown(row.allowed, unit)
+    return row.metric.label, shown(row.a, unit), shown(row.b, unit), change, allowed, row.verdict
 
 
 def write_comparison(runs: Sequence[RunComparison], path: Path) -> None:
@@ -30,9 +30,9 @@ def write_comparison(runs: Sequence[RunComparison], path: Path) -> None:
     Raises:
         EvaluationError: the file cannot be written.
     """
-    shown = [(run.name, [cells(row) for row in run.rows or ()], run.notes, run.regressions) for run in runs]
+    tables = [(run.name, [cells(row) for row in run.rows or ()], run.notes, run.regressions) for run in runs]
     page = render_page(
-        "compare.html.j2", runs=shown, total=sum(run.regressions for run in runs), version=geo_nav.__version__
+        "compare.html.j2", runs=tables, total=sum(run.regressions for run in runs), version=geo_nav.__version__
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def write_comparison(runs: Sequence[RunComparison], path: Path) -> None:
         raise EvaluationError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _shown(value: float | None, unit: str, sign: str = "") -> str:
+def shown(value: float | None, unit: str, sign: str = "") -> str:
     """Four significant digits and the unit, a dash for what is not known."""
     if value is None:
         return _MISSING

@@ -47,18 +47,19 @@ def render_report(evaluation: RunEvaluation) -> str:
     # plotly takes a second to load, and whoever only reads bags has no use for it.
     from plotly.offline import get_plotlyjs
 
-    from geo_nav.evaluation.report_figures import error_figure, histogram_figure, registration_figure, timeline_figure
+    from geo_nav.evaluation import report_figures
     from geo_nav.evaluation.report_map import map_figure
 
     view, problem = _site_view(evaluation)
     figures = {
         "map": map_figure(evaluation, view),
-        "timeline": timeline_figure(evaluation),
-        "errors": error_figure(evaluation),
-        "histogram": histogram_figure(evaluation),
+        "timeline": report_figures.timeline_figure(evaluation),
+        "errors": report_figures.error_figure(evaluation),
+        "odometry_histogram": report_figures.odometry_histogram(evaluation),
+        "fix_histogram": report_figures.fix_histogram(evaluation),
     }
     if evaluation.fixes:
-        figures["registration"] = registration_figure(evaluation)
+        figures["registration"] = report_figures.registration_figure(evaluation)
     alone, own = evaluation.imu_only_statistics, evaluation.statistics
     beside, unread = ablations(evaluation)
     return render_page(

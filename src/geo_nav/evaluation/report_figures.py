@@ -1,4 +1,4 @@
-"""The report's figures over time. In each, ``shapes[0]`` is a cursor that the page's script moves."""
+"""The report's figures over time; all share one axis of time, which the page's script keeps together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from geo_nav.fusion.types import NavigationState
 
 Array = npt.NDArray[np.float64]
 
-_LANE, _PANEL, _MARGIN = 21, 150, 110
+_LANE, _PANEL, _MARGIN = 21, 150, 142
 """Heights, pixels."""
 _STATE, _GAPS, _ACCEPTED, _FALSE = "state", "odometry gap", "fix accepted", "false fix"
 _SPARSE = 200
@@ -47,13 +47,13 @@ def timeline_figure(evaluation: RunEvaluation) -> go.Figure:
         tickmode="array",
         tickvals=labels,
     )
+    _fix_errors(figure, evaluation)
     for errors, colour, name in (
         (evaluation.imu_only_errors, VERMILION, "IMU only"),
         (evaluation.errors, BLUE, "geo_nav"),
     ):
         if errors is not None and len(errors):
             _line(figure, 2, errors.stamps - evaluation.begin, np.maximum(errors.distance, 1e-3), name, colour, "m")
-    _fix_errors(figure, evaluation)
     figure.update_yaxes(row=2, type="log", title="3D error (m)", dtick=1)
     figure.update_layout(barmode="overlay", hovermode="closest", bargap=0.25)
     return figure
@@ -237,45 +237,47 @@ def registration_figure(evaluation: RunEvaluation) -> go.Figure:
     return figure
 
 
-def histogram_figure(evaluation: RunEvaluation) -> go.Figure:
-    """How often an error of each size came: of the odometry, and of the accepted fixes."""
-    fixes = np.array([s.error_m for s in evaluation.fixes if s.fix.accepted], dtype=float)
-    titles = ("3D error of the odometry (m)", "error of the accepted fixes (m)")
-    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.09)
-    for column, (title, values, colour) in enumerate(
-        zip(titles, (evaluation.errors.distance, fixes[np.isfinite(fixes)]), (BLUE, GREEN), strict=True), start=1
-    ):
-        figure.update_xaxes(col=column, title=title)
-        if not len(values):
-            continue
-        limit = max(float(np.percentile(values, 99.5)), 1e-3)
-        bins = int(np.clip(np.sqrt(len(values)) * 2, 8, 40))
-        counts, edges = np.histogram(np.minimum(values, limit), bins=bins, range=(0.0, limit))
-        figure.add_bar(
-            x=(edges[:-1] + edges[1:]) / 2.0,
-            y=100.0 * counts / len(values),
-            width=np.diff(edges),
-            marker={"color": colour},
-            hovertemplate="%{x:.2f} m: %{y:.1f} %<extra></extra>",
-            row=1,
-            col=column,
-        )
-        for q, style, shift in ((0.5, "solid", 0), (0.95, "dash", 18)):
-            value = float(np.quantile(values, q))
-            label = {"text": f"{q:.0%} below {number(value, 'm')}", "yanchor": "top", "yshift": 18 - shift}
-            figure.add_vline(value, line={"dash": style, "color": GREY}, annotation=label, row=1, col=column)
-    figure.update_yaxes(title="share (%)", col=1)
-    figure.update_layout(template="none", showlegend=False, bargap=0, height=270, margin=_margins())
+def odometry_histogram(evaluation: RunEvaluation) -> go.Figure:
+    """How often a 3D error of the odometry of each size came."""
+    return _histogram(evaluation.errors.distance, "3D error of the odometry (m)", BLUE)
+
+
+def fix_histogram(evaluation: RunEvaluation) -> go.Figure:
+    """How often an accepted fix of each error came."""
+    errors = np.array([s.error_m for s in evaluation.fixes if s.fix.accepted], dtype=float)
+    return _histogram(errors[np.isfinite(errors)], "error of the accepted fixes (m)", GREEN)
+
+
+def _histogram(values: Array, title: str, colour: str) -> go.Figure:
+    figure = go.Figure(layout={"template": "none", "showlegend": False, "bargap": 0, "height": 270})
+    figure.update_layout(margin=_margins() | {"l": 46, "t": 48}, xaxis={"title": title}, yaxis={"title": "share (%)"})
+    if not len(values):
+        return figure.add_annotation(text="none", showarrow=False)
+    limit = max(float(np.percentile(values, 99.5)), 1e-3)
+    bins = int(np.clip(np.sqrt(len(values)) * 2, 8, 40))
+    counts, edges = np.histogram(np.minimum(values, limit), bins=bins, range=(0.0, limit))
+    figure.add_bar(
+        x=(edges[:-1] + edges[1:]) / 2.0,
+        y=100.0 * counts / len(values),
+        width=np.diff(edges),
+        marker={"color": colour},
+        hovertemplate="%{x:.2f} m: %{y:.1f} %<extra></extra>",
+    )
+    for q, style, shift in ((0.5, "solid", 18), (0.95, "dash", 0)):
+        value = float(np.quantile(values, q))
+        anchor = "left" if value < limit / 2.0 else "right"
+        label = {"text": f"{q:.0%} below {number(value, 'm')}", "yanchor": "top", "yshift": shift, "xanchor": anchor}
+        figure.add_vline(value, line={"dash": style, "color": GREY}, annotation=label)
     return figure
 
 
 def _panels(evaluation: RunEvaluation, heights: list[int]) -> go.Figure:
-    """Panels below each other over one axis of time, with the cursor, and the line of the cut."""
+    """Panels below each other over one axis of time, with the line of the cut."""
     total = sum(heights)
     gap = min(18.0 / total, 1.0 / len(heights))
     figure = make_subplots(rows=len(heights), cols=1, shared_xaxes=True, row_heights=heights, vertical_spacing=gap)
-    for x, line in ((0.0, {"color": VERMILION, "width": 1.5}), (0.0, {"color": GREY, "width": 1.2, "dash": "dot"})):
-        figure.add_shape(type="line", xref="x", yref="paper", x0=x, x1=x, y0=0, y1=1, line=line)
+    line = {"color": GREY, "width": 1.2, "dash": "dot"}
+    figure.add_shape(type="line", xref="x", yref="paper", x0=0, x1=0, y0=0, y1=1, line=line)
     figure.update_xaxes(range=list(time_range(evaluation)), zeroline=False)
     figure.update_xaxes(title=f"time since {beginning(evaluation)} (s)", row=len(heights))
     figure.update_layout(
@@ -289,7 +291,7 @@ def _panels(evaluation: RunEvaluation, heights: list[int]) -> go.Figure:
 
 
 def _margins() -> dict[str, int]:
-    return {"l": 92, "r": 12, "t": 56, "b": 46}
+    return {"l": 92, "r": 12, "t": 88, "b": 46}
 
 
 def _line(

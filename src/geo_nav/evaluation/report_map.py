@@ -38,7 +38,7 @@ def map_corners(evaluation: RunEvaluation, margin: float = 0.12) -> tuple[Array,
 
 
 def map_figure(evaluation: RunEvaluation, view: TopView | None) -> go.Figure:
-    """The map, in metres east and north of the origin; ``shapes[0]`` is the mark that the page's script moves.
+    """The map, in metres east and north of the origin.
 
     Args:
         evaluation: of the run.
@@ -64,8 +64,6 @@ def map_figure(evaluation: RunEvaluation, view: TopView | None) -> go.Figure:
         customdata=[0.0],
         hovertemplate="%{fullData.name}<extra></extra>",
     )
-    mark = {"type": "circle", "xsizemode": "pixel", "ysizemode": "pixel", "xanchor": cut[0], "yanchor": cut[1]}
-    figure.add_shape(mark | {"x0": -9, "x1": 9, "y0": -9, "y1": 9, "line": {"color": VERMILION, "width": 4}})
     figure.update_layout(
         dragmode="pan",
         hovermode="closest",

@@ -86,7 +86,7 @@ def moment_stamps(evaluation: RunEvaluation) -> Array:
     stamps = evaluation.recording.odometry.poses.stamps
     stamps = stamps[stamps <= evaluation.end]
     step = max(_MOMENT_SECONDS, float(stamps[-1] - stamps[0]) / _MOMENTS)
-    wanted = np.arange(stamps[0], stamps[-1], step)
+    wanted = np.append(np.arange(stamps[0], stamps[-1], step), stamps[-1])
     if len(evaluation.errors) < _MOMENTS / 3:
         wanted = np.concatenate([wanted, evaluation.errors.stamps])
     return np.unique(stamps[_nearest(stamps, wanted)])

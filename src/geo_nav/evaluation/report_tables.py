@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geo_nav.evaluation.compare import METRICS, known_number, read_summary
+from geo_nav.evaluation.compare_page import shown
 from geo_nav.evaluation.errors import EvaluationError
 from geo_nav.evaluation.evaluate import RunEvaluation
 from geo_nav.evaluation.segments import Segment
@@ -100,7 +101,7 @@ def ablations(evaluation: RunEvaluation) -> tuple[Table | None, list[str]]:
     for metric in METRICS:
         values = [known_number(numbers, metric) for numbers in columns.values()]
         if any(value is not None for value in values):
-            rows.append((metric.label, *(number(value, metric.unit) for value in values)))
+            rows.append((metric.label, *(shown(value, metric.unit) for value in values)))
     note = "The same recording again, with a part left out: what is that part worth?"
     return Table("Ablations", note, ("", *columns), rows), problems
 

@@ -44,9 +44,10 @@ class BagPlayer(GeoNavNode):
         self._bag = open_bag(bag)
         self._gps = GpsSwitch(gps_plan(gps), round(self._bag.begin * 1e9))
         self._outputs: dict[str, Any] = {}
+        # Our own outputs of an earlier run would contradict the ones of this run.
+        skipped |= {"/clock", "/tf", "/diagnostics"}
         for topic, info in self._bag.topics.items():
-            # Our own outputs of an earlier run would contradict the ones of this run.
-            if not topic.startswith("/geo_nav/") and topic not in {"/clock", "/tf", "/diagnostics", *skipped}:
+            if not topic.startswith("/geo_nav/") and topic not in skipped:
                 self._add_output(topic, info.msgtype)
         if not self._outputs:
             raise GeoNavError(f"bag '{bag}' holds nothing to play")

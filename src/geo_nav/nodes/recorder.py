@@ -11,11 +11,11 @@ from typing import Any
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from geo_nav import GeoNavError
+from geo_nav.evaluation.messages import LATCHED, LATCHED_TOPICS
 from geo_nav.evaluation.ros_types import typestore
 from geo_nav.nodes.base import GeoNavNode, latched, reliable, run, sensor
 from geo_nav.nodes.conversion import message_type
 
-_LATCHED = {"/tf_static", "/geo_nav/site", "/simulation/gps_cut"}
 _BEST_EFFORT_KINDS = {
     "sensor_msgs/msg/Imu",
     "sensor_msgs/msg/NavSatFix",
@@ -57,8 +57,10 @@ class Recorder(GeoNavNode):
             self._writer.close()
 
     def _record(self, topic: str, kind: str) -> None:
-        connection = self._writer.add_connection(topic, kind, typestore=typestore())
-        qos = latched(10) if topic in _LATCHED else sensor(400) if kind in _BEST_EFFORT_KINDS else reliable(400)
+        connection = self._writer.add_connection(
+            topic, kind, typestore=typestore(), offered_qos_profiles=[LATCHED] if topic in LATCHED_TOPICS else []
+        )
+        qos = latched(10) if topic in LATCHED_TOPICS else sensor(400) if kind in _BEST_EFFORT_KINDS else reliable(400)
 
         def store(data: bytes) -> None:
             self._queue.put((connection, time.time_ns(), bytes(data)))

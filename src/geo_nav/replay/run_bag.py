@@ -9,12 +9,10 @@ from typing import Any
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 
-from geo_nav.evaluation.messages import LATCHED
+from geo_nav.evaluation.messages import LATCHED, LATCHED_TOPICS
 from geo_nav.evaluation.ros_types import typestore
 from geo_nav.nodes.serialization import serialized, type_name
 from geo_nav.replay.errors import ReplayError
-
-_LATCHED = ("/geo_nav/site", "/tf_static")
 
 
 class RunBag:
@@ -57,7 +55,7 @@ class RunBag:
                 topic,
                 type_name(message),
                 typestore=typestore(),
-                offered_qos_profiles=[LATCHED] if topic in _LATCHED else [],
+                offered_qos_profiles=[LATCHED] if topic in LATCHED_TOPICS else [],
             )
         self._writer.write(self._connections[topic], received, data)
         return data

@@ -5,12 +5,14 @@ window.addEventListener("error", (event) => {
   byId("broken").hidden = false;
   byId("broken").textContent = `A part of this page failed: ${event.message}`;
 });
-const figures = JSON.parse(byId("figures").textContent);
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+// On a dark page geo_nav's blue would hardly be seen.
+const figures = JSON.parse(byId("figures").textContent, (_, value) => (value === "#0072B2" && dark.matches ? "#4BA6E0" : value));
 const { since, track, fixes, pictures } = JSON.parse(byId("moments").textContent);
 const overTime = ["timeline", "errors", "registration"].filter((name) => name in figures);
-const dark = window.matchMedia("(prefers-color-scheme: dark)");
 let kept = null; // the time that was clicked, s
 let wanted = null; // the time that the next frame draws
+let shown = 0; // the time that is marked
 
 /** Index of the entry of a sorted list that is nearest to t; -1 of an empty one. */
 function nearest(times, t) {
@@ -22,18 +24,16 @@ function nearest(times, t) {
   return high < 0 || t - times[low] <= times[high] - t ? Math.min(low, high) : high;
 }
 
-/** Colours of a layout as the page's style has them. */
+/** Gives a layout the colours of the page's style. */
 function theme(layout) {
   const style = getComputedStyle(document.documentElement);
-  const colour = (name) => style.getPropertyValue(name).trim();
+  const [ink, soft, grid] = ["--ink", "--soft", "--grid"].map((name) => style.getPropertyValue(name).trim());
   const clear = "rgba(0,0,0,0)";
-  const patch = { "font.color": colour("--ink"), paper_bgcolor: clear, plot_bgcolor: clear };
-  Object.assign(patch, { "modebar.bgcolor": clear, "modebar.color": colour("--soft"), "modebar.activecolor": colour("--ink") });
+  Object.assign(layout, { font: { color: ink }, paper_bgcolor: clear, plot_bgcolor: clear });
+  layout.modebar = { bgcolor: clear, color: soft, activecolor: ink };
   for (const axis of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) {
-    patch[`${axis}.gridcolor`] = colour("--grid");
-    patch[`${axis}.zerolinecolor`] = colour("--soft");
+    Object.assign(layout[axis], { gridcolor: grid, zerolinecolor: soft });
   }
-  return patch;
 }
 
 async function draw() {
@@ -44,8 +44,8 @@ async function draw() {
     if (touch && name !== "map") figure.layout.dragmode = false;
     config.displayModeBar = window.innerWidth > 700;
     config.modeBarButtonsToRemove = ["select2d", "lasso2d", "autoScale2d"];
+    theme(figure.layout);
     await Plotly.newPlot(name, figure.data, figure.layout, config);
-    await Plotly.relayout(name, theme(figure.layout));
   }
 }
 
@@ -62,17 +62,31 @@ function point(t) {
   wanted = t;
 }
 
+/** Puts a plot's mark where the time is: a line over time, a ring on the map. A shape of plotly's would take far longer. */
+function mark(name) {
+  const layout = byId(name)._fullLayout, size = layout._size, style = byId(name).querySelector(".mark").style;
+  const at = (axis, value) => axis._offset + axis.d2p(value);
+  const k = nearest(track.t, shown);
+  const x = at(layout.xaxis, name === "map" ? track.east[k] : shown);
+  const y = name === "map" ? at(layout.yaxis, track.north[k]) : size.t;
+  const inside = x >= size.l - 1 && x <= size.l + size.w + 1 && y >= size.t - 1 && y <= size.t + size.h + 1;
+  style.display = inside ? "block" : "none";
+  style.left = `${x}px`;
+  style.top = `${y}px`;
+  if (name !== "map") style.height = `${size.h}px`;
+}
+
 function show(t) {
   const k = nearest(track.t, t);
   if (k < 0) return;
-  for (const name of overTime) Plotly.relayout(name, { "shapes[0].x0": t, "shapes[0].x1": t });
-  Plotly.relayout("map", { "shapes[0].xanchor": track.east[k], "shapes[0].yanchor": track.north[k] });
+  shown = t;
+  for (const name of [...overTime, "map"]) mark(name);
   const fix = nearest(fixes.t, t);
-  const metres = (x) => (x === null ? "not scored here" : `${x.toPrecision(3)} m`);
+  const metres = (x, otherwise) => (x === null ? otherwise : `${x.toPrecision(3)} m`);
   const rows = [
     ["time", `${t.toFixed(1)} s since ${since}`],
     ["state", track.state[k]],
-    ["3D error", `${metres(track.error[k])}, claimed 1σ ${metres(track.sigma[k])}`],
+    ["3D error", `${metres(track.error[k], "not scored here")}, claimed 1σ ${metres(track.sigma[k], "not told")}`],
     ["place", `${track.east[k].toFixed(1)} m east, ${track.north[k].toFixed(1)} m north`],
   ];
   if (fix >= 0) rows.push([`frame at ${fixes.t[fix].toFixed(1)} s`, `${fixes.verdict[fix]}: ${fixes.text[fix]}`]);
@@ -113,6 +127,11 @@ function fromAddress() {
 }
 
 function linkPlots() {
+  for (const name of [...overTime, "map"]) {
+    byId(name).append(Object.assign(document.createElement("div"), { className: "mark" }));
+    byId(name).on("plotly_afterplot", () => mark(name));
+    byId(name).on("plotly_relayouting", () => mark(name));
+  }
   for (const name of overTime) {
     const plot = byId(name);
     let pressed = null;
@@ -159,9 +178,7 @@ draw().then(() => {
   linkPlots();
   linkPictures();
   window.addEventListener("hashchange", fromAddress);
-  dark.addEventListener("change", () => {
-    for (const name of Object.keys(figures)) Plotly.relayout(name, theme(figures[name].layout));
-  });
+  dark.addEventListener("change", () => location.reload());
   if (!fromAddress()) point(0);
   document.body.dataset.drawn = "true";
 }).catch((error) => {

@@ -84,7 +84,7 @@ def _log_run(
     if truth is not None:
         _log_path(stream, "map/truth", truth, _YELLOW)
     if estimate is not None:
-        _log_errors(stream, run, estimate)
+        _log_errors(stream, estimate, run.recording.truth if truth is not None else None, run.truth_gap)
     _log_fixes(stream, fixes)
     _log_frames(stream, run, fixes)
     if run.options.images:
@@ -188,15 +188,18 @@ def ellipsoids(covariances: Array, probability: float) -> tuple[Array, Array]:
     return half_sizes, Rotation.from_matrix(axes).as_quat()
 
 
-def _log_errors(stream: Any, run: ExportRun, track: OdometryTrack) -> None:
+def _log_errors(stream: Any, track: OdometryTrack, truth: TimedPoses | None, truth_gap: float) -> None:
     """Errors where there is truth, and the claimed 1 sigma, east, north and up."""
-    poses, truth = track.poses, run.recording.truth
-    covered = truth.covers(poses.stamps, run.truth_gap)
-    errors = poses.positions[covered] - truth.at(poses.stamps[covered]).positions
+    stamps, axes = track.poses.stamps, ("east", "north", "up")
     sigma = np.sqrt(np.maximum(np.diagonal(track.covariances, axis1=1, axis2=2), 0.0))
-    for k, axis in enumerate(("east", "north", "up")):
-        _log_series(stream, f"error/{axis}", poses.stamps[covered], errors[:, k])
-        _log_series(stream, f"error/sigma_{axis}", poses.stamps, sigma[:, k])
+    for k, axis in enumerate(axes):
+        _log_series(stream, f"error/sigma_{axis}", stamps, sigma[:, k])
+    if truth is None:
+        return
+    covered = truth.covers(stamps, truth_gap)
+    errors = track.poses.positions[covered] - truth.at(stamps[covered]).positions
+    for k, axis in enumerate(axes):
+        _log_series(stream, f"error/{axis}", stamps[covered], errors[:, k])
 
 
 def _log_series(stream: Any, entity: str, stamps: Array, values: Array) -> None:
