@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from geo_nav.evaluation.bag_input import open_bag
 from geo_nav.evaluation.ros_types import typestore
 from geo_nav.evaluation.truth import stamp_of
 from geo_nav.geodesy import Pose, TransformTree
-from geo_nav.replay.ablations import replay_fixes
+from geo_nav.replay.ablations import ABLATIONS, replay_fixes
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.inputs import ImuHead, imu_turned
 from geo_nav.replay.live import parameter_file
@@ -184,6 +185,16 @@ def test_an_ablation_is_a_run_of_its_own(run: Path) -> None:
     assert said["rms_3d_m"] > 2.0 * json.loads((run / "summary.json").read_text())["rms_3d_m"]
     assert summary(evaluate_run(folder))["rms_3d_m"] == said["rms_3d_m"]
     assert json.loads((folder / "run.json").read_text())["ablation"]["name"] == "imu_only"
+
+
+def test_an_ablation_that_the_parameters_do_not_allow_says_so(bag: Path, simulation: Simulation) -> None:
+    with open_bag(bag) as opened:
+        journey = prepare(opened, options(simulation)).journey
+    gnc = journey.parameters.fusion.model_copy(update={"robust_loss": "gnc"})
+    journey = replace(journey, parameters=replace(journey.parameters, fusion=gnc))
+    with pytest.raises(ReplayError, match="gnc cannot weigh tie points"):
+        ABLATIONS["points_for_poses"].apply(journey)
+    assert ABLATIONS["no_tie_points"].apply(journey).fixes == {"absolute_pose": "/geo_nav/absolute_pose"}
 
 
 def test_a_bag_without_images_is_fused_all_the_same(bag: Path, simulation: Simulation, tmp_path: Path) -> None:

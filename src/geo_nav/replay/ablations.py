@@ -10,7 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from geo_nav.evaluation.bag_input import open_bag
+from geo_nav.fusion import FusionConfig
 from geo_nav.replay.engine import Replay
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.journey import OUTPUTS, Journey, Outcome
@@ -35,7 +38,10 @@ class Ablation:
 
 
 def _with_fusion(journey: Journey, **changes: Any) -> Journey:
-    fusion = journey.parameters.fusion.model_copy(update=changes)
+    try:
+        fusion = FusionConfig(**{**journey.parameters.fusion.model_dump(), **changes})
+    except ValidationError as error:
+        raise ReplayError(f"the parameters of fusion do not allow it: {error.errors()[0]['msg']}") from error
     return replace(journey, parameters=replace(journey.parameters, fusion=fusion))
 
 
@@ -46,8 +52,12 @@ def _without_roles(*roles: str) -> Callable[[Journey], Journey]:
 ABLATIONS: dict[str, Ablation] = {
     "imu_only": Ablation("no fix of the camera at all", lambda j: replace(j, fixes={})),
     "no_tie_points": Ablation(
-        "no tracked tie points: absolute poses alone",
-        lambda j: replace(j, fixes={"absolute_pose": _FIXES["absolute_pose"]}),
+        "no tie points, tracked or registered: absolute poses alone",
+        lambda j: _with_fusion(replace(j, fixes={"absolute_pose": _FIXES["absolute_pose"]}), registrations="pose"),
+    ),
+    "points_for_poses": Ablation(
+        "the tie points of registered frames in place of their absolute poses",
+        lambda j: _with_fusion(j, registrations="points"),
     ),
     "no_fusion_gate": Ablation(
         "the chi-square gate of fusion as wide as it goes", lambda j: _with_fusion(j, **_WIDEST_GATE)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from geo_nav import GeoNavError
 from geo_nav.evaluation.bag_input import open_bag
 from geo_nav.replay.ablations import ABLATIONS, replay_fixes
 from geo_nav.replay.engine import Replay
@@ -44,10 +45,14 @@ def replay_bag(path: Path, out: Path, options: ReplayOptions) -> Outcome:
     write_run_info(out, path, prepared, outcome, options, problems)
     if outcome.begun is None:
         raise ReplayError("\n  ".join([f"fusion has not started: {outcome.reason}", *problems, *outcome.warnings]))
+    failed: list[str] = []
     for name in options.ablations:
         if not options.stopped():
-            _ablate(name, path, out, prepared, options)
-    return replace(outcome, warnings=[*problems, *outcome.warnings])
+            try:
+                _ablate(name, path, out, prepared, options)
+            except GeoNavError as error:
+                failed.append(f"ablation {name}: {error}")
+    return replace(outcome, warnings=[*problems, *outcome.warnings, *failed])
 
 
 def _ablate(name: str, path: Path, out: Path, prepared: Prepared, options: ReplayOptions) -> None:
