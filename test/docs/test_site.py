@@ -105,3 +105,11 @@ def test_links_lead_to_files_on_github(page: Path) -> None:
         if language is None:
             for target in re.findall(r"\]\((?![a-z]+:|#)([^()\s#]+)[^()\s]*\)", line):
                 assert (page.parent / target).exists(), f"{page.relative_to(ROOT)}:{number}: {target}"
+
+
+def test_lists_are_lists(site: Path) -> None:
+    """GitHub takes a list right below a line of text as one, the site does not: a blank line serves both."""
+    for page in site.rglob("*.html"):
+        text = re.sub(r"<(pre|code)\b.*?</\1>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        swallowed = re.search(r"<p>[^<]*(?:<(?!/p>)[^<]*)*\n(?:- |\d\. )[^<]*", text)
+        assert swallowed is None, f"{page.name}: {swallowed[0][:200]}"

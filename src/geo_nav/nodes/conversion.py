@@ -371,9 +371,7 @@ def _tie_points_message(
     return message
 
 
-def tie_points_from_message(
-    message: TiePointsMessage,
-) -> tuple[float, Array, Array, Array, Array, Array, Pose, Array]:
+def tie_points_from_message(message: TiePointsMessage) -> tuple[float, Array, Array, Array, Array, Array, Pose, Array]:
     """A registered frame as :meth:`~geo_nav.fusion.Fusion.add_tie_points` takes it.
 
     Raises:
