@@ -24,7 +24,9 @@ def generate_launch_description():
             DeclareLaunchArgument("vehicle", default_value="aerial", choices=["aerial", "ground"], description="kind"),
             DeclareLaunchArgument("skip_topics", default_value="", description="not to play, separated by spaces"),
             DeclareLaunchArgument(
-                "gps", default_value="use", description="use, never, start (until the first TRACKING), until:SECONDS"
+                "gps",
+                default_value="use",
+                description="use, never, start (until the camera navigates), until:SECONDS",
             ),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(NAVIGATION), launch_arguments=[("use_sim_time", "true")]

@@ -9,7 +9,7 @@ import pytest
 from geo_nav.replay.agenda import Agenda
 from geo_nav.replay.config import ReplayConfig
 from geo_nav.replay.errors import ReplayError
-from geo_nav.replay.gps import GpsSwitch, GpsUse, gps_plan
+from geo_nav.replay.gps import GpsPlan, GpsSwitch, GpsUse, gps_plan
 from geo_nav.replay.pictures import PictureChoice
 from geo_nav.replay.profile import Profile
 from geo_nav.replay.warning_log import WarningLog
@@ -43,11 +43,11 @@ def test_gps_is_withheld_by_plan_and_counted() -> None:
     stamps = [10 * SECOND, 11 * SECOND, 13 * SECOND]
 
     def let_through(plan: str, tracking_after: int = 99) -> list[bool]:
-        switch = GpsSwitch(gps_plan(plan), 10 * SECOND)
+        switch = GpsSwitch(gps_plan(plan), 10 * SECOND, camera=False)
         through = []
         for k, stamp in enumerate(stamps):
             if k == tracking_after:
-                switch.tracking()
+                switch.tracking(stamp)
             through.append(switch.lets_through(stamp))
         assert (switch.used, switch.withheld) == (sum(through), len(through) - sum(through))
         return through
@@ -58,6 +58,37 @@ def test_gps_is_withheld_by_plan_and_counted() -> None:
     assert let_through("until:2.5") == [True, True, False]
     assert let_through("start") == [True, True, True]
     assert let_through("start", tracking_after=1) == [True, False, False]
+
+
+def test_gps_of_the_start_waits_for_the_camera_but_not_for_ever() -> None:
+    takes_over = GpsSwitch(gps_plan("start"), 0, camera=True)
+    assert takes_over.lets_through(SECOND)
+    takes_over.tracking(SECOND)
+    for k in range(2, 5):
+        assert takes_over.lets_through(k * SECOND)
+        takes_over.registered()
+    assert not takes_over.lets_through(5 * SECOND)
+    assert takes_over.seconds == pytest.approx(4.0, abs=1e-6)
+
+    never = GpsSwitch(gps_plan("start"), 0, camera=True)
+    never.tracking(SECOND)
+    never.tracking(30 * SECOND)  # the first time counts
+    assert never.lets_through(60 * SECOND)
+    assert not never.lets_through(61 * SECOND)
+
+
+def test_until_when_gps_was_used_makes_a_plan_that_lets_the_same_through() -> None:
+    stamps = [1_750_000_000_123_456_789 + k * 200_000_001 for k in range(50)]
+    first = GpsSwitch(gps_plan("start"), stamps[0], camera=False)
+    through = []
+    for k, stamp in enumerate(stamps):
+        if k == 20:
+            first.tracking(stamp)
+        through.append(first.lets_through(stamp))
+    assert first.seconds is not None
+    again = GpsSwitch(GpsPlan(GpsUse.UNTIL, first.seconds), stamps[0], camera=False)
+    assert [again.lets_through(stamp) for stamp in stamps] == through
+    assert GpsSwitch(gps_plan("use"), 0, camera=False).seconds is None
 
 
 def test_pictures_are_few_and_of_every_refusal() -> None:

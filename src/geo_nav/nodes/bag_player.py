@@ -12,12 +12,14 @@ from rosgraph_msgs.msg import Clock
 
 from geo_nav import GeoNavError
 from geo_nav.evaluation.bag_input import open_bag
+from geo_nav.evaluation.messages import LATCHED_TOPICS
 from geo_nav.nodes.base import GeoNavNode, latched, reliable, run
 from geo_nav.nodes.conversion import MessageError, message_type, ros_time
 from geo_nav.replay.gps import GpsSwitch, gps_plan
-from geo_nav_msgs.msg import NavigationStatus
+from geo_nav_msgs.msg import AbsolutePose, NavigationStatus
 
 _CLOCK_PERIOD = 0.02
+_IMAGES = {"sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"}
 
 
 class BagPlayer(GeoNavNode):
@@ -42,7 +44,7 @@ class BagPlayer(GeoNavNode):
         if self._rate <= 0:
             raise GeoNavError(f"rate is a positive factor, not {self._rate}")
         self._bag = open_bag(bag)
-        self._gps = GpsSwitch(gps_plan(gps), round(self._bag.begin * 1e9))
+        self._begin = self._now = round(self._bag.begin * 1e9)
         self._outputs: dict[str, Any] = {}
         # Our own outputs of an earlier run would contradict the ones of this run.
         skipped |= {"/clock", "/tf", "/diagnostics"}
@@ -51,7 +53,10 @@ class BagPlayer(GeoNavNode):
                 self._add_output(topic, info.msgtype)
         if not self._outputs:
             raise GeoNavError(f"bag '{bag}' holds nothing to play")
+        camera = any(self._bag.topics[topic].msgtype in _IMAGES for topic in self._outputs)
+        self._gps = GpsSwitch(gps_plan(gps), self._begin, camera)
         self.subscribe(NavigationStatus, "status", self._on_status, reliable(10))
+        self.subscribe(AbsolutePose, "absolute_pose", self._on_absolute_pose, reliable(10))
         self._clock = self.create_publisher(Clock, "/clock", reliable(10))
 
     def activate(self) -> None:
@@ -74,16 +79,20 @@ class BagPlayer(GeoNavNode):
             self.get_logger().warning(f"{topic} is not played: {error}")
             return
         self._outputs[topic] = self.create_publisher(
-            kind, topic, latched(100) if topic == "/tf_static" else reliable(100)
+            kind, topic, latched(100) if topic in LATCHED_TOPICS else reliable(100)
         )
 
     def _on_status(self, message: NavigationStatus) -> None:
         if message.state == NavigationStatus.TRACKING:
-            self._gps.tracking()
+            self._gps.tracking(self._now)
+
+    def _on_absolute_pose(self, message: AbsolutePose) -> None:
+        if message.status == AbsolutePose.ACCEPTED:
+            self._gps.registered()
 
     def _play(self) -> None:
         self._wait_for_listeners()
-        begin, first = time.monotonic(), round(self._bag.begin * 1e9)
+        begin, first = time.monotonic(), self._begin
         clock_due = 0.0
         self.get_logger().info(f"playing {self._bag.end - self._bag.begin:.0f} s at {self._rate:g}x")
         gps = {topic for topic in self._outputs if self._bag.topics[topic].msgtype == "sensor_msgs/msg/NavSatFix"}
@@ -99,6 +108,7 @@ class BagPlayer(GeoNavNode):
                 if late <= 0:
                     break
                 self._stop.wait(min(late, _CLOCK_PERIOD))
+            self._now = stamp
             if topic not in gps or self._gps.lets_through(stamp):
                 self._outputs[topic].publish(bytes(data))
         for problem in self._bag.problems:
@@ -113,8 +123,7 @@ class BagPlayer(GeoNavNode):
         wanted = [
             output
             for topic, output in self._outputs.items()
-            if self._bag.topics[topic].msgtype
-            in ("sensor_msgs/msg/Imu", "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+            if self._bag.topics[topic].msgtype in {"sensor_msgs/msg/Imu", *_IMAGES}
         ]
         while time.monotonic() < deadline and not self._stop.is_set():
             if wanted and all(p.get_subscription_count() > 0 for p in wanted):

@@ -74,7 +74,7 @@ def evaluate_bags(
     with _interruptible() as stopped, _bar(quiet) as bar:
         task = bar.add_task("", total=None, speed="")
         options = ReplayOptions(
-            load_site(site), _descriptor(site), parameters, _roles(topics), truth, gps, start, info,
+            load_site(site), site, parameters, _roles(topics), truth, gps, start, info,
             lambda done, total: None, partial(_say, console), stopped.is_set, ablations, through_ros, rate,
         )  # fmt: skip
         found: dict[str, RunEvaluation] = {}
@@ -184,10 +184,6 @@ def _roles(told: Sequence[str]) -> dict[str, str]:
             raise ReplayError(f"--topic takes ROLE:=TOPIC, for example imu:=/imu/data, not '{text}'")
         roles[role] = topic
     return roles
-
-
-def _descriptor(site: Path) -> Path:
-    return site / "site.yaml" if site.is_dir() else site
 
 
 def _names(bags: Sequence[Path]) -> list[str]:

@@ -58,7 +58,7 @@ class Replay:
         self._log = WarningLog()
         self._agenda = Agenda(begin)
         self._history = OdometryHistory()
-        self._gps = GpsSwitch(journey.gps, begin)
+        self._gps = GpsSwitch(journey.gps, begin, camera="image" in journey.topics)
         self._begun: float | None = None
         self._gps_cut: float | None = None
         self._given: float | None = None
@@ -110,8 +110,8 @@ class Replay:
         reason = "" if self._fusion.fusion is None else self._fusion.fusion.status().reason
         cut = None if self._begun is None else max(self._begun, self._gps_cut or self._begun)
         return Outcome(
-            self._begun, cut, self._gps.used, self._gps.withheld, reason, self._log.lines(), interrupted,
-            self._profile.resources(),
+            self._begun, cut, self._gps.used, self._gps.withheld, self._gps.seconds, reason, self._log.lines(),
+            interrupted, self._profile.resources(),
         )  # fmt: skip
 
     def _close(self) -> None:
@@ -188,7 +188,7 @@ class Replay:
     def _on_gps(self, message: NavSatFix) -> None:
         if self._gps.lets_through(self._agenda.now):
             self._fusion.on_gps(message)
-            if self._journey.gps.use is GpsUse.UNTIL:
+            if self._journey.gps.use is not GpsUse.ALWAYS:
                 self._gps_cut = conversion.seconds(message.header.stamp)
 
     def _on_camera_info(self, message: CameraInfo) -> None:
@@ -229,7 +229,7 @@ class Replay:
             status = fusion.status()
             if status.state is NavigationState.TRACKING:
                 self._begun = status.stamp
-                self._gps.tracking()
+                self._gps.tracking(self._agenda.now)
 
     def _status(self) -> None:
         with self._profile("status"):
@@ -247,6 +247,8 @@ class Replay:
                 if worker is not None:
                     worker.poke()
         elif output == "absolute_pose":
+            if message.status == AbsolutePose.ACCEPTED:
+                self._gps.registered()
             # As the node gets it: from its bytes.
             self._fusion.on_absolute_pose(deserialized(data, AbsolutePose))
         elif output == "tie_points":

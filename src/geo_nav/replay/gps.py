@@ -7,6 +7,12 @@ from enum import StrEnum
 
 from geo_nav.replay.errors import ReplayError
 
+TAKEOVER_FIXES = 3
+"""Registered frames after which the camera navigates, and GPS of the start is withheld."""
+
+TAKEOVER_SECONDS = 60.0
+"""It is withheld so long after the first TRACKING at the latest, s."""
+
 
 class GpsUse(StrEnum):
     """What GPS is for."""
@@ -14,7 +20,7 @@ class GpsUse(StrEnum):
     NEVER = "never"
     """Truth only."""
     START = "start"
-    """Until the first TRACKING."""
+    """Until the camera has taken over; without a camera until the first TRACKING."""
     UNTIL = "until"
     """For some seconds."""
     ALWAYS = "use"
@@ -64,32 +70,54 @@ class GpsSwitch:
     Args:
         plan: when.
         begin: first receive time of the bag, ns.
+        camera: whether the bag has frames to register, so that GPS of the start waits for these.
 
     Attributes:
         used: number of fixes let through.
         withheld: number of the others.
     """
 
-    def __init__(self, plan: GpsPlan, begin: int) -> None:
+    def __init__(self, plan: GpsPlan, begin: int, camera: bool) -> None:
         self._use = plan.use
+        self._begin = begin
         self._end = begin + round(plan.seconds * 1e9)
-        self._tracking = False
+        self._camera = camera
+        self._tracking: int | None = None
+        self._registered = 0
         self.used = self.withheld = 0
+        self._last: int | None = None
 
     @property
-    def waits_for_start(self) -> bool:
-        """Whether the first TRACKING will end it, and has not come yet."""
-        return self._use is GpsUse.START and not self._tracking
+    def seconds(self) -> float | None:
+        """Of the bag, until which GPS has been let through; None where it has not, or is all along."""
+        if self._last is None or self._use is GpsUse.ALWAYS:
+            return None
+        return (self._last + 1 - self._begin) * 1e-9
 
-    def tracking(self) -> None:
-        """Fusion is TRACKING."""
-        self._tracking = True
+    def tracking(self, now: int) -> None:
+        """Fusion is TRACKING, at a time of the bag, ns; the first time counts."""
+        if self._tracking is None:
+            self._tracking = now
+
+    def registered(self) -> None:
+        """A frame has been registered and accepted."""
+        self._registered += 1
+
+    def _starts(self, now: int) -> bool:
+        if self._tracking is None:
+            return True
+        late = now - self._tracking >= TAKEOVER_SECONDS * 1e9
+        return self._camera and self._registered < TAKEOVER_FIXES and not late
 
     def lets_through(self, received: int) -> bool:
         """Whether a fix of this receive time (ns) is for the navigation; it is counted."""
         through = (
-            self._use is GpsUse.ALWAYS or self.waits_for_start or (self._use is GpsUse.UNTIL and received < self._end)
+            self._use is GpsUse.ALWAYS
+            or (self._use is GpsUse.START and self._starts(received))
+            or (self._use is GpsUse.UNTIL and received < self._end)
         )
         self.used += through
         self.withheld += not through
+        if through:
+            self._last = received
         return through

@@ -40,7 +40,7 @@ class Journey:
         bag: the input.
         topics: topic of each role.
         site: the model.
-        descriptor: its site.yaml.
+        descriptor: its site.yaml, or its folder.
         parameters: of the nodes and of the replay.
         static: what the bag says on `/tf_static`.
         mountings: the same as a tree, with the camera's.
@@ -73,6 +73,7 @@ class Outcome:
         gps_cut: stamp of the last GPS fix where GPS was used for a time, else ``begun``: what is scored begins there.
         gps_used: GPS fixes given to fusion.
         gps_withheld: GPS fixes kept from it.
+        gps_seconds: of the bag, until which GPS was let through; None where it was not, or was all along.
         reason: of the last status.
         warnings: what went wrong meanwhile.
         interrupted: whether it was broken off.
@@ -83,6 +84,7 @@ class Outcome:
     gps_cut: float | None
     gps_used: int
     gps_withheld: int
+    gps_seconds: float | None
     reason: str
     warnings: list[str]
     interrupted: bool

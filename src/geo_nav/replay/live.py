@@ -154,6 +154,7 @@ class PlayedGps:
     gps_cut: float | None
     gps_used: int
     gps_withheld: int
+    gps_seconds: float | None
     reason: str
 
 
@@ -172,6 +173,6 @@ def played_gps(out: Path, journey: Journey) -> PlayedGps:
     reason = str(status[-1].reason) if status else "the nodes have published no status"
     begun = next((stamp_of(m) for m in status if m.state == NavigationState.TRACKING), None)
     cut = begun
-    if begun is not None and gps and journey.gps.use is GpsUse.UNTIL:
+    if begun is not None and gps and journey.gps.use is not GpsUse.ALWAYS:
         cut = max(begun, gps[-1])
-    return PlayedGps(begun, cut, len(gps), withheld, reason)
+    return PlayedGps(begun, cut, len(gps), withheld, None, reason)

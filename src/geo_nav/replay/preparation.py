@@ -12,7 +12,7 @@ from geo_nav.evaluation.recording import RunInfo, read_run_info
 from geo_nav.evaluation.topics import TopicChoice, choose_topics
 from geo_nav.evaluation.truth import Truth, read_truth, truth_from_messages
 from geo_nav.replay.errors import ReplayError
-from geo_nav.replay.gps import GpsPlan, GpsUse, gps_plan
+from geo_nav.replay.gps import TAKEOVER_FIXES, TAKEOVER_SECONDS, GpsPlan, GpsUse, gps_plan
 from geo_nav.replay.inputs import (
     imu_head,
     imu_turned,
@@ -33,7 +33,7 @@ class ReplayOptions:
 
     Attributes:
         site: the model.
-        descriptor: its site.yaml.
+        descriptor: its site.yaml, or its folder.
         parameters: of the nodes.
         topics: topic of a role, where the user names it.
         truth: topic or file; None takes what the bag has.
@@ -117,7 +117,7 @@ def prepare(bag: BagInput, options: ReplayOptions) -> Prepared:
         )
     journey = Journey(bag, topics, options.site, options.descriptor, parameters, static, mountings, plan)
     start = _start(bag, journey, truth_file, imu.stamp, options)
-    options.say(_gps_text(plan, options.start))
+    options.say(_gps_text(plan, options.start, "image" in topics))
     return Prepared(replace(journey, start=start), choice, truth_file)
 
 
@@ -163,10 +163,15 @@ def _truth_in(bag: BagInput, journey: Journey) -> Truth:
     )
 
 
-def _gps_text(plan: GpsPlan, start: str) -> str:
+def _gps_text(plan: GpsPlan, start: str, camera: bool) -> str:
+    takeover = (
+        f"{TAKEOVER_FIXES} frames are registered (at most {TAKEOVER_SECONDS:g} s after the first TRACKING)"
+        if camera
+        else "the first TRACKING"
+    )
     texts = {
         GpsUse.NEVER: "GPS is not used by the navigation",
-        GpsUse.START: "GPS is used until the first TRACKING, and withheld from then on",
+        GpsUse.START: f"GPS is used until {takeover}, and withheld from then on",
         GpsUse.UNTIL: f"GPS is used for the first {plan.seconds:g} s of the bag, and withheld from then on",
         GpsUse.ALWAYS: "GPS is used all along",
     }

@@ -11,6 +11,7 @@ from geo_nav.evaluation.bag_input import open_bag
 from geo_nav.replay.ablations import ABLATIONS, replay_fixes
 from geo_nav.replay.engine import Replay
 from geo_nav.replay.errors import ReplayError
+from geo_nav.replay.gps import GpsPlan, GpsUse
 from geo_nav.replay.journey import Outcome
 from geo_nav.replay.live import play, played_gps
 from geo_nav.replay.preparation import Prepared, ReplayOptions, prepare
@@ -49,19 +50,22 @@ def replay_bag(path: Path, out: Path, options: ReplayOptions) -> Outcome:
     for name in options.ablations:
         if not options.stopped():
             try:
-                _ablate(name, path, out, prepared, options)
+                _ablate(name, path, out, prepared, outcome, options)
             except GeoNavError as error:
                 failed.append(f"ablation {name}: {error}")
     return replace(outcome, warnings=[*problems, *outcome.warnings, *failed])
 
 
-def _ablate(name: str, path: Path, out: Path, prepared: Prepared, options: ReplayOptions) -> None:
-    """The run once more without something, in a folder of its own."""
+def _ablate(name: str, path: Path, out: Path, prepared: Prepared, whole: Outcome, options: ReplayOptions) -> None:
+    """The run once more without something, in a folder of its own; GPS ends when it did in the whole one."""
     folder = out / "ablations" / name
     folder.mkdir(parents=True)
     ablation = ABLATIONS[name]
     options.say(f"ablation {name}: {ablation.text}")
-    outcome = replay_fixes(prepared.journey, [path], out / "bag", folder / "bag", options.stopped, ablation.apply)
+    journey = prepared.journey
+    if whole.gps_seconds is not None:
+        journey = replace(journey, gps=GpsPlan(GpsUse.UNTIL, whole.gps_seconds))
+    outcome = replay_fixes(journey, [path], out / "bag", folder / "bag", options.stopped, ablation.apply)
     write_run_info(folder, path, prepared, outcome, options, [], ablation={"name": name, "text": ablation.text})
 
 
