@@ -63,7 +63,17 @@ def measure(name: str, words: list[str], out: Path, through_ros: bool) -> tuple[
     equal = "equal to the bit" if different == 0 else f"{different} messages differ"
     run("geo-nav", "export", first, "--format", "tum")
     ape = evo("evo_ape", first)
-    rpe = evo("evo_rpe", first, "--delta", "10", "--delta_unit", "m", "--pose_relation", "trans_part")
+    rpe = evo(
+        "evo_rpe",
+        first,
+        "--delta",
+        "10",
+        "--delta_unit",
+        "m",
+        "--pose_relation",
+        "trans_part",
+        "--pairs_from_reference",
+    )
     own = summary.get("rpe_10_m_translation_rms_m")
     seconds, wall = bag_seconds(Path(words[0])), info["resources"]["wall_seconds"]
     cells = [

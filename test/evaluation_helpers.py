@@ -170,6 +170,6 @@ def write_run(
         queue.append((t, "/geo_nav/status", status_message(EPOCH + t, state)))
     with BagWriter(run_dir / "bag") as bag:
         for received, topic, content in sorted(queue, key=lambda item: item[0]):
-            bag.write(topic, content, EPOCH + received, latched=topic in ("/tf_static", "/geo_nav/site"))
+            bag.write(topic, content, EPOCH + received)
     (run_dir / "run.json").write_text(json.dumps({"gps_cut": EPOCH + CUT, "name": "made-up flight"}))
     return run_dir

@@ -78,7 +78,7 @@ def write_exported_run(folder: Path, duration: float = 40.0, **info: object) -> 
         queue.append((t + 0.35, "/geo_nav/tie_points", tie_points_message(t, age=0.2)))
     with BagWriter(folder / "input") as bag:
         for received, topic, content in sorted(queue, key=lambda item: item[0]):
-            bag.write(topic, content, EPOCH + received, latched=topic == "/tf_static")
+            bag.write(topic, content, EPOCH + received)
     told = json.loads((run_dir / "run.json").read_text())
     (run_dir / "run.json").write_text(json.dumps({**told, "name": TITLE, "inputs": ["../input"], **info}))
     return run_dir

@@ -134,7 +134,7 @@ def write_flight(
     )
     with messages.BagWriter(out / "bag") as bag:
         for received, topic, content in merge(*streams, key=lambda item: item[0]):
-            bag.write(topic, content, flight.epoch + received, latched=topic in (STATIC_TRANSFORMS, GPS_CUT))
+            bag.write(topic, content, flight.epoch + received)
     write_tum(out / "truth.csv", _true_poses(flight, _truth_times(flight)))
     (out / "site.yaml").write_text(yaml.safe_dump(_descriptor(folder), sort_keys=False), encoding="utf-8")
     (out / "run.json").write_text(json.dumps(_run_info(flight, folder), indent=2) + "\n", encoding="utf-8")

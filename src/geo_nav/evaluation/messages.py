@@ -88,21 +88,25 @@ class BagWriter:
     ) -> None:
         self._writer.close()
 
-    def write(self, topic: str, message: Any, received: float, latched: bool = False) -> None:
+    def write(self, topic: str, message: Any, received: float) -> None:
         """Writes one message.
 
         Args:
-            topic: its topic; all messages of a topic have one type.
+            topic: its topic; all messages of a topic have one type. Those of ``LATCHED_TOPICS`` are offered as latched.
             message: of :func:`~geo_nav.evaluation.ros_types.typestore`.
             received: the bag's time of the message, seconds.
-            latched: whether the topic is offered as transient local.
         """
         kind = message.__msgtype__
+        self.write_serialized(topic, kind, typestore().serialize_cdr(message, kind), round(received * 1e9))
+
+    def write_serialized(self, topic: str, kind: str, data: bytes | memoryview, received: int) -> None:
+        """Writes one message of a type, for example ``sensor_msgs/msg/Imu``, from its bytes (CDR), received at ns."""
         if topic not in self._connections:
+            latched = [LATCHED] if topic in LATCHED_TOPICS else []
             self._connections[topic] = self._writer.add_connection(
-                topic, kind, typestore=typestore(), offered_qos_profiles=[LATCHED] if latched else []
+                topic, kind, typestore=typestore(), offered_qos_profiles=latched
             )
-        self._writer.write(self._connections[topic], round(received * 1e9), typestore().serialize_cdr(message, kind))
+        self._writer.write(self._connections[topic], received, data)
 
 
 def message(kind: str, **fields: Any) -> Any:

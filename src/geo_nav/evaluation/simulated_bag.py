@@ -61,7 +61,7 @@ def write_simulated_bag(
     frames = 0
     with messages.BagWriter(out / "bag") as bag:
         for received, topic, content in merge(*streams, key=lambda item: item[0]):
-            bag.write(topic, content, EPOCH + received, latched=topic in (STATIC_TRANSFORMS, GPS_CUT))
+            bag.write(topic, content, EPOCH + received)
             if topic == CAMERA_INFO and progress is not None:
                 frames += 1
                 progress(frames)

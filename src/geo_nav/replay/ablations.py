@@ -13,11 +13,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from geo_nav.evaluation.bag_input import open_bag
+from geo_nav.evaluation.messages import BagWriter
 from geo_nav.fusion import FusionConfig
 from geo_nav.replay.engine import Replay
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.journey import OUTPUTS, Journey, Outcome
-from geo_nav.replay.run_bag import RunBag
 
 _FIXES = {output: OUTPUTS[output] for output in ("absolute_pose", "tie_points")}
 _WIDEST_GATE = {"gate_probability": 1.0 - 1e-15, "gate_margin": 10.0}
@@ -109,6 +109,6 @@ def replay_fixes(
     Raises:
         GeoNavError: a bag cannot be read.
     """
-    with open_bag([*inputs, run_bag]) as bag, RunBag(out) as output:
+    with open_bag([*inputs, run_bag]) as bag, BagWriter(out) as output:
         again = change(replace(journey, bag=bag, fixes=_FIXES))
         return Replay(again, output, stopped).run()

@@ -10,13 +10,14 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, CompressedImage, FluidPressure, Image, Imu, MagneticField, NavSatFix
 from tf2_msgs.msg import TFMessage
 
+from geo_nav.evaluation.messages import BagWriter
 from geo_nav.fusion import Fusion, NavigationState
 from geo_nav.geodesy import Pose
 from geo_nav.nodes import conversion
 from geo_nav.nodes.camera_frame import Frame
 from geo_nav.nodes.fusion_messages import STATUS_PERIOD, FusionMessages
 from geo_nav.nodes.odometry_history import OdometryHistory
-from geo_nav.nodes.serialization import deserialized
+from geo_nav.nodes.serialization import deserialized, serialized, type_name
 from geo_nav.nodes.site_messages import site_info
 from geo_nav.rendering import Camera
 from geo_nav.replay.agenda import Agenda
@@ -25,7 +26,6 @@ from geo_nav.replay.gps import GpsSwitch, GpsUse
 from geo_nav.replay.journey import OUTPUTS, Journey, Outcome
 from geo_nav.replay.pictures import PictureChoice
 from geo_nav.replay.profile import Profile
-from geo_nav.replay.run_bag import RunBag
 from geo_nav.replay.warning_log import WarningLog
 from geo_nav_msgs.msg import AbsolutePose, TiePoints
 
@@ -48,7 +48,7 @@ class Replay:
         GeoNavError: fusion, the renderer or the matcher cannot be made.
     """
 
-    def __init__(self, journey: Journey, output: RunBag, stopped: Callable[[], bool]) -> None:
+    def __init__(self, journey: Journey, output: BagWriter, stopped: Callable[[], bool]) -> None:
         self._journey = journey
         self._output = output
         self._stopped = stopped
@@ -240,7 +240,8 @@ class Replay:
 
     def _publish(self, output: str, message: Any) -> None:
         with self._profile("writing"):
-            data = self._output.write(OUTPUTS[output], message, self._agenda.now)
+            data = serialized(message)
+            self._output.write_serialized(OUTPUTS[output], type_name(message), data, self._agenda.now)
         if output == "odometry":
             self._history.add(data)
             for worker in (self._registering, self._tracking):

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from geo_nav.evaluation.truth import stamp_of
 from geo_nav.fusion import NavigationState
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.gps import GpsUse
-from geo_nav.replay.journey import OUTPUTS, Journey
+from geo_nav.replay.journey import OUTPUTS, Journey, Outcome
 
 _ARGUMENTS = ("imu", "gps", "camera_info", "pressure", "heading", "magnetic_field", "wheel_odometry")
 _PATIENCE = 120.0
@@ -146,24 +145,14 @@ def _transport(journey: Journey) -> str:
     return "compressed"
 
 
-@dataclass(frozen=True)
-class PlayedGps:
-    """What a recorded run says of its start and of its GPS; the names are those of :class:`Outcome`."""
-
-    begun: float | None
-    gps_cut: float | None
-    gps_used: int
-    gps_withheld: int
-    gps_seconds: float | None
-    reason: str
-
-
-def played_gps(out: Path, journey: Journey) -> PlayedGps:
-    """Start and GPS of a run that the nodes made.
+def played(out: Path, journey: Journey, resources: dict[str, Any], interrupted: bool) -> Outcome:
+    """What a run that the nodes made has found.
 
     Args:
-        out: folder of the run, with `run.json`.
+        out: folder of the run.
         journey: that was played.
+        resources: of :func:`play`.
+        interrupted: whether it was broken off.
     """
     with open_bag(out / "bag") as bag:
         topic = journey.topics.get("gps", "")
@@ -175,4 +164,4 @@ def played_gps(out: Path, journey: Journey) -> PlayedGps:
     cut = begun
     if begun is not None and gps and journey.gps.use is not GpsUse.ALWAYS:
         cut = max(begun, gps[-1])
-    return PlayedGps(begun, cut, len(gps), withheld, None, reason)
+    return Outcome(begun, cut, len(gps), withheld, None, reason, [], interrupted, resources)

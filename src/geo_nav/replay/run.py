@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from geo_nav import GeoNavError
 from geo_nav.evaluation.bag_input import open_bag
+from geo_nav.evaluation.messages import BagWriter
 from geo_nav.replay.ablations import ABLATIONS, replay_fixes
 from geo_nav.replay.engine import Replay
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.gps import GpsPlan, GpsUse
 from geo_nav.replay.journey import Outcome
-from geo_nav.replay.live import play, played_gps
+from geo_nav.replay.live import play, played
 from geo_nav.replay.preparation import Prepared, ReplayOptions, prepare
-from geo_nav.replay.run_bag import RunBag
 from geo_nav.replay.run_folder import make_room, write_run_info
 
 
@@ -40,7 +40,7 @@ def replay_bag(path: Path, out: Path, options: ReplayOptions) -> Outcome:
         if options.through_ros:
             outcome = _through_ros(path, out, prepared, options, progress)
         else:
-            with RunBag(out / "bag") as output:
+            with BagWriter(out / "bag") as output:
                 outcome = Replay(prepared.journey, output, options.stopped).run(progress)
         problems = list(dict.fromkeys(bag.problems))  # every pass over the bag tells them
     write_run_info(out, path, prepared, outcome, options, problems)
@@ -74,5 +74,4 @@ def _through_ros(
 ) -> Outcome:
     journey = prepared.journey
     resources = play(journey, path, out, options.rate, progress, options.stopped)
-    found = played_gps(out, journey)
-    return Outcome(**asdict(found), warnings=[], interrupted=options.stopped(), resources=resources)
+    return played(out, journey, resources, options.stopped())

@@ -75,7 +75,7 @@ def write_run_info(
     node = journey.parameters.fusion_node
     mounting = journey.mountings.lookup(node.base_frame, node.camera_frame)
     info: dict[str, Any] = {
-        "name": bag.stem,
+        "name": _title(bag),
         **kept,
         "inputs": [_relative(bag, out)],
         "topics": prepared.choice.topics,
@@ -98,6 +98,11 @@ def write_run_info(
     if prepared.truth_file is not None:
         info["truth"] = _relative(prepared.truth_file, out)
     (out / "run.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+
+
+def _title(bag: Path) -> str:
+    """The bag's name, or its folder's where it is called no more than `bag`, as `make-bag` and `record` call it."""
+    return bag.resolve().parent.name if bag.stem == "bag" else bag.stem
 
 
 def _relative(path: Path, folder: Path) -> str:
