@@ -14,7 +14,7 @@ setup(
     maintainer="geo_nav maintainers",
     maintainer_email="maintainers@geo-nav.example.com",
     license="Apache-2.0",
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     package_dir={"": "src"},
     packages=find_packages("src", include=[NAME, f"{NAME}.*"]),
     package_data={

@@ -2,7 +2,7 @@
 # Sets geo_nav up on Debian or Ubuntu: apt packages, .venv, libraries, ROS 2, and the colcon workspace.
 # Running it again does only what changed. A sourced apt ROS (Jazzy, Kilted) is used; otherwise ROS 2 comes from wheels.
 #
-#   PYTHON=…                    the Python to use (3.10 to 3.13); found by itself
+#   PYTHON=…                    the Python to use (3.11 to 3.13); found by itself
 #   GEO_NAV_SYSTEM_PACKAGES=1   let .venv see the system's packages (a Jetson's own torch, for example)
 set -euo pipefail
 
@@ -48,10 +48,10 @@ detect_ros() {
   fi
 }
 
-usable_python() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
+usable_python() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
 
 choose_python() {
-  local candidate candidates=(python3.12 python3.11 python3.13 python3.10)
+  local candidate candidates=(python3.12 python3.11 python3.13)
   # A sourced ROS works only with the Python that it was built for, which is the system's.
   [ "$MODE" = wheels ] && candidates=(python3 "${candidates[@]}") || candidates=(/usr/bin/python3 python3)
   for candidate in ${PYTHON:+"$PYTHON"} "${candidates[@]}"; do
@@ -60,7 +60,7 @@ choose_python() {
       return
     fi
   done
-  die "no Python 3.10 to 3.13 was found (looked for ${candidates[*]}); install python3 or set PYTHON"
+  die "no Python 3.11 to 3.13 was found (looked for ${candidates[*]}); install python3 or set PYTHON"
 }
 
 # The system packages that are missing, with the reason of each, are named before they are installed.
