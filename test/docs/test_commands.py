@@ -28,11 +28,13 @@ RUN = (
     r"geo-nav site (info|render) mysite/",
     r"geo-nav compare",
     r"geo-nav report build/demo",
-    r"geo-nav export build/demo --format (?!gpkg)",
+    r"geo-nav export (build/demo|myrun/) --format (?!gpkg)",
     r"evo_ape",
 )
 OWN_FILES = {
     "mysite": "build/tutorial/survey",
+    "myrun": "build/tutorial/run",
+    "lastrun": "build/tutorial/run",
     "build/before": "build/tutorial/run",
     "build/after": "build/tutorial/run",
     "build/demo": "build/tutorial/run",
