@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,7 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("src", "test")]
 
 from camera_helpers import Manoeuvres, misfit  # noqa: E402
-from fusion_helpers import CONFIG, FRAME, T_BASE_CAMERA, World, run  # noqa: E402
-from geo_nav.fusion import Fusion, UpdateInfo  # noqa: E402
+from fusion_helpers import CONFIG, Clocked, World, run  # noqa: E402
 from geo_nav.fusion.camera import CameraCalibrationConfig  # noqa: E402
 
 LATE, TURNED = 0.05, np.radians(1.0)
@@ -34,22 +32,6 @@ SETTINGS = {
     "time offset and rotation": ROTATION,
     "all seven": ROTATION.model_copy(update={"translation_sigma": [0.2] * 3}),
 }
-
-
-class Clocked(Fusion):
-    """Notes the processor time of the updates that solve."""
-
-    def __init__(self, camera: CameraCalibrationConfig) -> None:
-        super().__init__(CONFIG.model_copy(update={"camera": camera}), FRAME, T_BASE_CAMERA)
-        self.milliseconds: list[float] = []
-
-    def update(self) -> UpdateInfo:
-        """As ever."""
-        begin = time.process_time()
-        info = super().update()
-        if info.solved:
-            self.milliseconds.append(1e3 * (time.process_time() - begin))
-        return info
 
 
 def main() -> None:
@@ -70,7 +52,7 @@ def main() -> None:
             for world in worlds:
                 axis = np.random.default_rng([world.seed, 12]).normal(size=3)
                 rotation = turned * axis / np.linalg.norm(axis)
-                fusion = Clocked(camera)
+                fusion = Clocked(CONFIG.model_copy(update={"camera": camera}))
                 fixes = [f for f in misfit(world, late, rotation) if f.stamp > 0.3]
                 end = run(fusion, world, fixes, update_every=0.2).after(0.5 * world.duration)
                 squares.append([end.rms**2, (end.heading_errors**2).mean()])

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -30,11 +29,11 @@ from scipy.spatial.transform import Rotation
 
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("src", "test", "benchmark")]
 
-from fusion_helpers import CONFIG, FRAME, T_BASE_CAMERA, World, run  # noqa: E402
+from fusion_helpers import CONFIG, FRAME, T_BASE_CAMERA, Clocked, World, run  # noqa: E402
 from geo_nav.evaluation.outages import journey as outages  # noqa: E402
 from geo_nav.evaluation.outages.items import Delivery, Registered, Tracked  # noqa: E402
 from geo_nav.evaluation.outages.play import Player  # noqa: E402
-from geo_nav.fusion import Fusion, FusionConfig, UpdateInfo  # noqa: E402
+from geo_nav.fusion import Fusion, FusionConfig  # noqa: E402
 from geo_nav.fusion.keys import StateKeys  # noqa: E402
 from geo_nav.fusion.measurements import PoseFix  # noqa: E402
 from geo_nav.geodesy import Pose  # noqa: E402
@@ -52,22 +51,6 @@ VIEWS: dict[str, dict[str, Any]] = {
     "20 matches in a corner": {"count": 20, "window": (0.0, 0.0, 0.4, 0.4)},
     "20 matches in a corner, 30 % wrong": {"count": 20, "window": (0.0, 0.0, 0.4, 0.4), "wrong": 0.3},
 }
-
-
-class Clocked(Fusion):
-    """Notes the processor time of the updates that solve."""
-
-    def __init__(self, config: FusionConfig, *given: Any) -> None:
-        super().__init__(config, *given)
-        self.milliseconds: list[float] = []
-
-    def update(self) -> UpdateInfo:
-        """As ever."""
-        begin = time.process_time()
-        info = super().update()
-        if info.solved:
-            self.milliseconds.append(1e3 * (time.process_time() - begin))
-        return info
 
 
 # ---------------------------------------------------------------------- simulated journeys

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from geo_nav.fusion import Fusion, FusionConfig, ImuSample, NavState
+from geo_nav.fusion import Fusion, FusionConfig, ImuSample, NavState, UpdateInfo
 from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.geodesy import LocalFrame, Pose
 from geo_nav.geodesy.pose import error_vector
@@ -170,6 +171,22 @@ class Trace:
 
 def new_fusion(**changes: object) -> Fusion:
     return Fusion(CONFIG.model_copy(update=changes), FRAME, T_BASE_CAMERA)
+
+
+class Clocked(Fusion):
+    """Notes the processor time of the updates that solve, ms: for benchmarks."""
+
+    def __init__(self, config: FusionConfig, frame: LocalFrame = FRAME, T_base_camera: Pose = T_BASE_CAMERA) -> None:
+        super().__init__(config, frame, T_base_camera)
+        self.milliseconds: list[float] = []
+
+    def update(self) -> UpdateInfo:
+        """As ever."""
+        begin = time.process_time()
+        info = super().update()
+        if info.solved:
+            self.milliseconds.append(1e3 * (time.process_time() - begin))
+        return info
 
 
 def give_fix(fusion: Fusion, fix: Fix) -> None:

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image, Imu, NavSatFix
 
 from geo_nav import GeoNavError
+from geo_nav.camera_messages import camera_from_message, image_from_message
 from geo_nav.fusion import NavState
 from geo_nav.geodesy import GeodesyError, LocalFrame, Pose
 from geo_nav.nodes import conversion
@@ -55,7 +56,7 @@ def test_image_encodings_become_rgb_and_padding_is_dropped(encoding: str, channe
     row = pixel * 4 + [99] * 5  # a driver's padding
     message = Image(height=3, width=4, encoding=encoding, step=len(row))
     message.data.frombytes(bytes(row * 3))
-    image = conversion.image_from_message(message)
+    image = image_from_message(message)
     assert image.shape == (3, 4, 3)
     assert (image == expected).all()
 
@@ -63,7 +64,7 @@ def test_image_encodings_become_rgb_and_padding_is_dropped(encoding: str, channe
 def test_image_round_trip() -> None:
     image = np.random.default_rng(1).integers(0, 255, (7, 9, 3), dtype=np.uint8)
     message = conversion.image_message(image, "rgb8", "camera_optical", Time())
-    assert np.array_equal(conversion.image_from_message(message), image)
+    assert np.array_equal(image_from_message(message), image)
 
 
 @pytest.mark.parametrize("change", [{"encoding": "yuv422"}, {"step": 3}, {"height": 100}, {"height": 0}])
@@ -72,21 +73,21 @@ def test_an_image_that_contradicts_itself_is_refused(change: dict[str, object]) 
     for name, value in change.items():
         setattr(message, name, value)
     with pytest.raises(conversion.MessageError):
-        conversion.image_from_message(message)
+        image_from_message(message)
 
 
 def test_camera_info_round_trip() -> None:
     camera = Camera(640, 480, 500.0, 510.0, 320.5, 239.5, "plumb_bob", (0.1, -0.05, 0.001, 0.002, 0.01))
-    assert conversion.camera_from_message(conversion.camera_info_message(camera, "c", Time())) == camera
+    assert camera_from_message(conversion.camera_info_message(camera, "c", Time())) == camera
 
 
 def test_camera_info_that_is_not_calibrated_or_cropped_is_refused() -> None:
     with pytest.raises(RenderingError, match="not calibrated"):
-        conversion.camera_from_message(CameraInfo(width=640, height=480))
+        camera_from_message(CameraInfo(width=640, height=480))
     cropped = conversion.camera_info_message(Camera(640, 480, 500.0, 500.0, 320.0, 240.0), "c", Time())
     cropped.roi.x_offset = 8
     with pytest.raises(conversion.MessageError, match="region of interest"):
-        conversion.camera_from_message(cropped)
+        camera_from_message(cropped)
 
 
 def test_odometry_carries_pose_in_map_and_twist_in_base_link() -> None:

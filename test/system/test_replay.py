@@ -36,7 +36,7 @@ def test_the_nodes_navigate_a_bag_and_get_no_gps_once_they_track(
     assert gps[-1] < info["gps_cut"] + 1.5
     assert info["gps"]["used"] == len(gps)
     assert info["gps"]["withheld"] >= 10
-    # How many frames the nodes manage, and so how well they navigate, is the machine's: a busy one must not fail this.
+    # How many frames the nodes manage is the machine's: a busy one must not fail this.
     assert said["fixes_accepted"] >= 1
-    assert said["rms_3d_m"] < 20.0
+    assert said["rms_3d_m"] < 3.0
     assert info["resources"]["cpu_seconds"] > 0.0

@@ -12,24 +12,21 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from geo_nav.camera_messages import (
+    MessageError,
+    camera_from_message,
+    compressed_image_from_message,
+    image_from_message,
+)
 from geo_nav.evaluation.bag_input import BagInput, open_bag
 from geo_nav.evaluation.topics import choose_topics
-from geo_nav.export.errors import ExportError
 from geo_nav.rendering import Camera, RenderingError, Undistorter
 
 Array = npt.NDArray[np.float64]
 Picture = npt.NDArray[np.uint8]
 
 TIE_POINTS = "/geo_nav/tie_points"
-_TO_BGR = {
-    "rgb8": cv2.COLOR_RGB2BGR,
-    "rgba8": cv2.COLOR_RGBA2BGR,
-    "bgra8": cv2.COLOR_BGRA2BGR,
-    "mono8": cv2.COLOR_GRAY2BGR,
-    "8UC1": cv2.COLOR_GRAY2BGR,
-}
 _ROLES = ("image", "camera_info")
-_CHANNELS = {"rgb8": 3, "bgr8": 3, "8UC3": 3, "rgba8": 4, "bgra8": 4, "mono8": 1, "8UC1": 1}
 _QUALITY = [int(cv2.IMWRITE_JPEG_QUALITY), 80]
 _TOLERANCE = 1e-3
 """Two stamps nearer than this are the same frame, s."""
@@ -101,7 +98,7 @@ def frame_contents(
                         yield _tie_points(stamp, message, pinhole)
                 elif undistorter is not None:
                     yield _frame_picture(stamp, message, undistorter)
-            except (ExportError, RenderingError) as error:
+            except (MessageError, RenderingError) as error:
                 skipped[f"on {topic} are not shown: {error}"] += 1
         notes.extend(bag.problems)
         notes.extend(f"{count} message(s) {reason}" for reason, count in skipped.items())
@@ -120,13 +117,9 @@ def _undistorter(bag: BagInput, topic: str | None, width: int, notes: list[str])
     if topic is None:
         return None
     for _, _, message in bag.decoded([topic]):
-        distortion = tuple(float(d) for d in message.d)
-        model = message.distortion_model if distortion else ""
-        k = message.k.tolist()
-        size = int(message.width), int(message.height)
         try:
-            camera = Camera(*size, k[0], k[4], k[2], k[5], model or "none", distortion if model else ())
-        except RenderingError as error:
+            camera = camera_from_message(message)
+        except (MessageError, RenderingError) as error:
             notes.append(f"camera frames are not shown: {topic}: {error}")
             return None
         return Undistorter(camera, min(width, camera.width))
@@ -142,20 +135,11 @@ def _picture(message: Any) -> Picture:
     """(H, W, 3) blue, green, red, of an Image or a CompressedImage.
 
     Raises:
-        ExportError: it cannot be decoded.
+        MessageError: it cannot be decoded.
     """
-    if not hasattr(message, "encoding"):
-        found = cv2.imdecode(np.asarray(message.data, np.uint8), cv2.IMREAD_COLOR)
-        if found is None:
-            raise ExportError(f"a compressed image ({message.format}) cannot be decoded")
-        return np.asarray(found, np.uint8)
-    channels = _CHANNELS.get(message.encoding)
-    if channels is None or len(message.data) < message.height * message.step or message.step < message.width * channels:
-        raise ExportError(f"an image of encoding '{message.encoding}' and {len(message.data)} bytes cannot be decoded")
-    rows = np.asarray(message.data, np.uint8)[: message.height * message.step].reshape(message.height, message.step)
-    pixels = np.ascontiguousarray(rows[:, : message.width * channels]).reshape(message.height, message.width, channels)
-    conversion = _TO_BGR.get(message.encoding)
-    return pixels if conversion is None else np.asarray(cv2.cvtColor(pixels, conversion), np.uint8)
+    image = image_from_message(message) if hasattr(message, "encoding") else compressed_image_from_message(message)
+    conversion = cv2.COLOR_GRAY2BGR if image.ndim == 2 else cv2.COLOR_RGB2BGR
+    return np.asarray(cv2.cvtColor(image, conversion), np.uint8)
 
 
 def _tie_points(stamp: float, message: Any, camera: Camera | None) -> FrameTiePoints:

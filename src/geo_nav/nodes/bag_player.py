@@ -11,10 +11,11 @@ from rclpy.utilities import ok
 from rosgraph_msgs.msg import Clock
 
 from geo_nav import GeoNavError
+from geo_nav.camera_messages import MessageError
 from geo_nav.evaluation.bag_input import open_bag
 from geo_nav.evaluation.messages import LATCHED_TOPICS
 from geo_nav.nodes.base import GeoNavNode, latched, reliable, run
-from geo_nav.nodes.conversion import MessageError, message_type, ros_time
+from geo_nav.nodes.conversion import message_type, ros_time
 from geo_nav.replay.gps import GpsSwitch, gps_plan
 from geo_nav_msgs.msg import AbsolutePose, NavigationStatus
 

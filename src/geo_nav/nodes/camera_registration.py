@@ -15,6 +15,7 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from geo_nav import GeoNavError
+from geo_nav.camera_messages import camera_from_message, compressed_image_from_message, image_from_message
 from geo_nav.nodes import conversion
 from geo_nav.nodes.base import GeoNavNode, reliable, run, sensor
 from geo_nav.nodes.camera_frame import Frame
@@ -117,15 +118,15 @@ class CameraRegistration(GeoNavNode):
             self._worker = None
 
     def _on_camera_info(self, message: CameraInfo) -> None:
-        self._camera = conversion.camera_from_message(message)
+        self._camera = camera_from_message(message)
 
     def _on_image(self, message: Image) -> None:
         if self.active:
-            self._offer(conversion.image_from_message(message), message.header.stamp, message.header.frame_id)
+            self._offer(image_from_message(message), message.header.stamp, message.header.frame_id)
 
     def _on_compressed(self, message: CompressedImage) -> None:
         if self.active:
-            pixels = conversion.compressed_image_from_message(message)
+            pixels = compressed_image_from_message(message)
             self._offer(pixels, message.header.stamp, message.header.frame_id)
 
     def _offer(self, image: npt.NDArray[np.uint8], stamp: Time, frame_id: str) -> None:

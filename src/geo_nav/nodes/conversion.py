@@ -16,7 +16,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, CompressedImage, FluidPressure, Image, Imu, NavSatFix, NavSatStatus
 from tf2_msgs.msg import TFMessage
 
-from geo_nav import GeoNavError
+from geo_nav.camera_messages import MessageError
 from geo_nav.fusion import ImuSample, NavState
 from geo_nav.geodesy import LocalFrame, Pose, TransformTree
 from geo_nav.registration import AbsolutePose, TiePoints
@@ -26,10 +26,6 @@ from geo_nav_msgs.msg import AbsolutePose as AbsolutePoseMessage
 from geo_nav_msgs.msg import TiePoints as TiePointsMessage
 
 Array = npt.NDArray[np.float64]
-
-
-class MessageError(GeoNavError):
-    """A message that cannot be used."""
 
 
 def message_type(name: str) -> Any:
@@ -104,23 +100,6 @@ def add_transforms(tree: TransformTree, message: TFMessage) -> None:
         tree.add(item.header.frame_id.lstrip("/"), item.child_frame_id.lstrip("/"), pose)
 
 
-def camera_from_message(message: CameraInfo) -> Camera:
-    """Raises:
-    MessageError: the camera is binned or cropped.
-    RenderingError: it is not calibrated, or its distortion model is unknown.
-    """
-    if max(message.binning_x, message.binning_y) > 1 or message.roi.x_offset or message.roi.y_offset:
-        raise MessageError(
-            "camera_info with binning or a region of interest is not supported: publish the full frame's"
-        )
-    distortion = tuple(float(d) for d in message.d)
-    model = message.distortion_model or "none"
-    if not distortion or model == "none":
-        model, distortion = "none", ()
-    k = message.k
-    return Camera(message.width, message.height, float(k[0]), float(k[4]), float(k[2]), float(k[5]), model, distortion)
-
-
 def camera_info_message(camera: Camera, frame_id: str, stamp: Time) -> CameraInfo:
     """Camera → message."""
     message = CameraInfo(width=camera.width, height=camera.height, distortion_model=camera.distortion_model)
@@ -131,52 +110,6 @@ def camera_info_message(camera: Camera, frame_id: str, stamp: Time) -> CameraInf
     message.r = np.eye(3).ravel().tolist()
     message.p = np.hstack([camera.matrix, np.zeros((3, 1))]).ravel().tolist()
     return message
-
-
-_CHANNELS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1, "8UC1": 1, "8UC3": 3}
-_TO_RGB = {
-    "bgr8": cv2.COLOR_BGR2RGB,
-    "8UC3": cv2.COLOR_BGR2RGB,
-    "rgba8": cv2.COLOR_RGBA2RGB,
-    "bgra8": cv2.COLOR_BGRA2RGB,
-}
-
-
-def image_from_message(message: Image) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) RGB or (H, W) grey of an image message.
-
-    Raises:
-        MessageError: the encoding is not supported, or there are fewer bytes than the size says.
-    """
-    channels = _CHANNELS.get(message.encoding)
-    if channels is None:
-        raise MessageError(f"image encoding '{message.encoding}' is not supported: use one of {', '.join(_CHANNELS)}")
-    data = np.frombuffer(message.data, np.uint8)
-    if message.step < message.width * channels or len(data) < message.step * message.height or message.height == 0:
-        raise MessageError(
-            f"an image of {message.width}x{message.height} {message.encoding}, step {message.step}, "
-            f"cannot be made of {len(data)} bytes"
-        )
-    rows = data[: message.step * message.height].reshape(message.height, message.step)
-    pixels = rows[:, : message.width * channels].reshape(message.height, message.width, channels)
-    if channels == 1:
-        return np.ascontiguousarray(pixels[..., 0])
-    if message.encoding in _TO_RGB:
-        return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), _TO_RGB[message.encoding]), np.uint8)
-    return np.ascontiguousarray(pixels)
-
-
-def compressed_image_from_message(message: CompressedImage) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) RGB of a compressed image message.
-
-    Raises:
-        MessageError: it cannot be decoded.
-    """
-    data = np.frombuffer(message.data, np.uint8)
-    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
-    if pixels is None:
-        raise MessageError(f"a compressed image of {len(data)} bytes that cannot be decoded")
-    return np.asarray(pixels, np.uint8)
 
 
 def jpeg_message(image: npt.NDArray[np.uint8], frame_id: str, stamp: Time) -> CompressedImage:

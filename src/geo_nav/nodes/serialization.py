@@ -6,7 +6,7 @@ from typing import Any
 
 from rclpy.serialization import deserialize_message, serialize_message
 
-from geo_nav.nodes.conversion import MessageError
+from geo_nav.camera_messages import MessageError
 
 
 def type_name(message: Any) -> str:

@@ -17,6 +17,7 @@ from sensor_msgs.msg import CameraInfo
 from visualization_msgs.msg import MarkerArray
 
 from geo_nav import GeoNavError
+from geo_nav.camera_messages import camera_from_message
 from geo_nav.geodesy import Pose
 from geo_nav.nodes import conversion
 from geo_nav.nodes.base import GeoNavNode, latched, reliable, run, sensor
@@ -92,7 +93,7 @@ class Visualization(GeoNavNode):
         self._status = message
 
     def _on_camera_info(self, message: CameraInfo) -> None:
-        self._camera = conversion.camera_from_message(message), message.header.frame_id
+        self._camera = camera_from_message(message), message.header.frame_id
 
     def _on_absolute_pose(self, message: AbsolutePose) -> None:
         if message.status != AbsolutePose.FAILED:

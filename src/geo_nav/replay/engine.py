@@ -10,6 +10,7 @@ from nav_msgs.msg import Odometry
 from sensor_msgs.msg import CameraInfo, CompressedImage, FluidPressure, Image, Imu, MagneticField, NavSatFix
 from tf2_msgs.msg import TFMessage
 
+from geo_nav.camera_messages import camera_from_message, compressed_image_from_message, image_from_message
 from geo_nav.evaluation.messages import BagWriter
 from geo_nav.fusion import Fusion, NavigationState
 from geo_nav.geodesy import Pose
@@ -192,13 +193,13 @@ class Replay:
                 self._gps_cut = conversion.seconds(message.header.stamp)
 
     def _on_camera_info(self, message: CameraInfo) -> None:
-        self._camera = conversion.camera_from_message(message)
+        self._camera = camera_from_message(message)
 
     def _on_image(self, message: Image) -> None:
-        self._offer(conversion.image_from_message(message), message)
+        self._offer(image_from_message(message), message)
 
     def _on_compressed(self, message: CompressedImage) -> None:
-        self._offer(conversion.compressed_image_from_message(message), message)
+        self._offer(compressed_image_from_message(message), message)
 
     def _offer(self, image: Any, message: Image | CompressedImage) -> None:
         if self._camera is None:

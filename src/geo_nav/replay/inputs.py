@@ -10,9 +10,10 @@ from math import degrees
 from sensor_msgs.msg import Imu
 from tf2_msgs.msg import TFMessage
 
+from geo_nav.camera_messages import MessageError
 from geo_nav.evaluation.bag_input import BagInput
 from geo_nav.geodesy import Pose, TransformTree
-from geo_nav.nodes.conversion import MessageError, add_transforms, seconds
+from geo_nav.nodes.conversion import add_transforms, seconds
 from geo_nav.nodes.serialization import deserialized
 from geo_nav.replay.errors import ReplayError
 from geo_nav.replay.parameters import Parameters
