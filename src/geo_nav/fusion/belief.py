@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import block_diag
 
-from geo_nav.fusion.auxiliary import RandomWalk
+from geo_nav.fusion.auxiliary import GaussMarkov, columns, means
 from geo_nav.fusion.imu_buffer import ImuSegment
 from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.geodesy import Pose, covariance_ros_from_gtsam
@@ -45,53 +45,66 @@ class Belief:
         covariance: (15 + n, 15 + n) in the tangent space of ``gtsam.NavState`` and the bias: rotation (rad), position
             (m) and velocity (m/s) in the body frame, accelerometer bias (m/s²), gyroscope bias (rad/s); then the
             auxiliary variables.
-        walks: the n auxiliary variables.
-        values: (n,) of them.
+        walks: the auxiliary variables, n numbers in all.
+        values: (n,) these.
     """
 
     stamp: float
     nav: Any
     bias: Any
     covariance: Array
-    walks: tuple[RandomWalk, ...] = ()
+    walks: tuple[GaussMarkov, ...] = ()
     values: Array = field(default_factory=lambda: np.zeros(0))
 
-    def column(self, walk: RandomWalk) -> int | None:
-        """Where an auxiliary variable stands in the covariance; None where it is not part of this belief."""
-        return next((15 + i for i, known in enumerate(self.walks) if known.name == walk.name), None)
+    def place(self, walk: GaussMarkov) -> slice | None:
+        """Where an auxiliary variable stands in ``values``; None where it is not part of this belief."""
+        places = zip(self.walks, columns(self.walks), strict=True)
+        return next((place for known, place in places if known.name == walk.name), None)
 
-    def value(self, walk: RandomWalk) -> float:
+    def value(self, walk: GaussMarkov) -> Array:
         """Of an auxiliary variable: as estimated, or as expected before any measurement."""
-        column = self.column(walk)
-        return walk.start if column is None else float(self.values[column - 15])
+        place = self.place(walk)
+        return walk.mean if place is None else self.values[place]
 
-    def by_auxiliaries(self, jacobian: Array, walks: Sequence[RandomWalk]) -> Array:
+    def by_auxiliaries(self, jacobian: Array, walks: Sequence[GaussMarkov]) -> Array:
         """(m, n) derivatives by this belief's auxiliary variables, from those (m, k) by some walks.
 
         What is by a walk that is not part of this belief is left out.
         """
-        out = np.zeros((len(jacobian), len(self.walks)))
-        for k, walk in enumerate(walks):
-            column = self.column(walk)
-            if column is not None:
-                out[:, column - 15] = jacobian[:, k]
+        out = np.zeros((len(jacobian), len(self.values)))
+        for walk, column in zip(walks, columns(walks), strict=True):
+            place = self.place(walk)
+            if place is not None:
+                out[:, place] = jacobian[:, column]
         return out
 
-    def values_of(self, walks: Sequence[RandomWalk]) -> Array:
+    def values_of(self, walks: Sequence[GaussMarkov]) -> Array:
         """(k,) values of auxiliary variables, see :meth:`value`."""
-        return np.array([self.value(walk) for walk in walks])
+        return np.concatenate([np.zeros(0), *(self.value(walk) for walk in walks)])
 
-    def joined(self, walks: Sequence[RandomWalk]) -> Belief:
+    def joined(self, walks: Sequence[GaussMarkov]) -> Belief:
         """This belief with auxiliary variables, as they are before any measurement unless they are known already."""
-        new = [walk for walk in walks if walk.estimated and self.column(walk) is None]
+        new = [walk for walk in walks if walk.estimated and self.place(walk) is None]
         if not new:
             return self
         return replace(
             self,
-            covariance=block_diag(self.covariance, np.diag([walk.sigma**2 for walk in new])),
+            covariance=block_diag(self.covariance, *(walk.sigma**2 * np.eye(walk.dimension) for walk in new)),
             walks=(*self.walks, *new),
-            values=np.concatenate([self.values, [walk.start for walk in new]]),
+            values=np.concatenate([self.values, means(new)]),
         )
+
+    def renewed(self, walks: Sequence[GaussMarkov]) -> Belief:
+        """This belief with the stationary ones of some walks as they are before any measurement."""
+        belief = self.joined(walks)
+        covariance, values = belief.covariance.copy(), belief.values.copy()
+        for walk in (walk for walk in walks if walk.is_stationary):
+            place = belief.place(walk)
+            assert place is not None
+            numbers = np.arange(15 + place.start, 15 + place.stop)
+            covariance[numbers, :] = covariance[:, numbers] = 0.0
+            covariance[numbers, numbers], values[place] = walk.sigma**2, walk.start
+        return replace(belief, covariance=covariance, values=values)
 
     @property
     def pose_covariance(self) -> Array:
@@ -110,11 +123,14 @@ class Belief:
         nav, jacobian = predict(self.nav, self.bias, pim)
         transition = np.eye(len(self.covariance))
         transition[:9, :15] = jacobian
+        steps = np.array([walk.step(stamp - self.stamp) for walk in self.walks for _ in walk.mean]).reshape(-1, 2)
+        transition[range(15, len(transition)), range(15, len(transition))] = steps[:, 0]
         covariance = transition @ self.covariance @ transition.T
         covariance[:15, :15] += pim.residualCovariance()
-        for i, walk in enumerate(self.walks):
-            covariance[15 + i, 15 + i] += walk.density**2 * (stamp - self.stamp)
-        return replace(self, stamp=stamp, nav=nav, covariance=0.5 * (covariance + covariance.T))
+        covariance[15:, 15:] += np.diag(steps[:, 1] ** 2)
+        mean = means(self.walks)
+        values = mean + steps[:, 0] * (self.values - mean)
+        return replace(self, stamp=stamp, nav=nav, covariance=0.5 * (covariance + covariance.T), values=values)
 
     def with_attitude(self, rotation: Array, covariance: Array) -> Belief:
         """This belief joined with a measured attitude (Kalman update).

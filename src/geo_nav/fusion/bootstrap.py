@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gtsam.symbol_shorthand import A, B, V, X
 from scipy.stats import chi2
 
-from geo_nav.fusion.auxiliary import RandomWalk
+from geo_nav.fusion.auxiliary import GaussMarkov
 from geo_nav.fusion.belief import Belief, graph_jacobian, rot3
 from geo_nav.fusion.coarse_alignment import coarse_attitude
 from geo_nav.fusion.config import FusionConfig
@@ -140,17 +140,25 @@ class Bootstrap:
         if attitude is not None:
             graph.add(attitude.factor(stamps.index(attitude.stamp)))
         walks = tuple({walk.name: walk for m in fixes for walk in m.walks if walk.estimated}.values())
-        for k, walk in enumerate(walks):
-            values.insert(A(k), np.array([walk.start]))
-            model = gtsam.noiseModel.Isotropic.Sigma(1, walk.sigma)
-            graph.add(gtsam.PriorFactorVector(A(k), np.array([walk.start]), model))
+        nodes: dict[str, int] = {}
+        last: dict[str, float] = {}
+        count = 0
         for fix in fixes:
             i = stamps.index(fix.stamp)
-            nodes = tuple(A(walks.index(walk)) for walk in fix.walks if walk.estimated)
+            for walk in (walk for walk in fix.walks if walk.estimated):
+                if walk.name in nodes and not walk.is_stationary:
+                    continue  # it hardly walks while a start takes
+                key, count = A(count), count + 1
+                values.insert(key, walk.mean)
+                known = walk.name in nodes
+                graph.add(walk.link(nodes[walk.name], key, fix.stamp - last[walk.name]) if known else walk.prior(key))
+                nodes[walk.name], last[walk.name] = key, fix.stamp
             guess = Belief(fix.stamp, guesses[i], gtsam.imuBias.ConstantBias(), np.zeros((15, 15)))
-            for factor in fix.placed(guess).factors(StateKeys.of(i, nodes), config):
+            on = StateKeys.of(i, tuple(nodes[walk.name] for walk in fix.walks if walk.estimated))
+            for factor in fix.placed(guess).factors(on, config):
                 graph.add(factor)
-        return self._optimise(graph, values, [stamps.index(m.stamp) for m in fixes], stamps, walks)
+        indices = [stamps.index(m.stamp) for m in fixes]
+        return self._optimise(graph, values, indices, stamps, walks, [nodes[walk.name] for walk in walks])
 
     def _guess(self, stamps: list[float], fixes: list[Measurement], attitude: Attitude | None) -> list[Any]:
         """Attitude, position and velocity to begin with: attitude by the gyroscopes, position between the fixes."""
@@ -193,7 +201,12 @@ class Bootstrap:
 
     @staticmethod
     def _optimise(
-        graph: Any, values: Any, indices: list[int], stamps: list[float], walks: tuple[RandomWalk, ...]
+        graph: Any,
+        values: Any,
+        indices: list[int],
+        stamps: list[float],
+        walks: tuple[GaussMarkov, ...],
+        nodes: list[int],
     ) -> list[Belief]:
         parameters = gtsam.LevenbergMarquardtParams()
         parameters.setMaxIterations(30)
@@ -203,14 +216,13 @@ class Bootstrap:
         marginals = gtsam.ISAM2(qr_parameters())
         marginals.update(graph, solved)
         out = []
-        nodes = [A(k) for k in range(len(walks))]
-        auxiliaries = np.array([solved.atVector(node)[0] for node in nodes])
+        auxiliaries = np.concatenate([np.zeros(0), *(solved.atVector(node) for node in nodes)])
         for i in indices:
             nav = gtsam.NavState(solved.atPose3(X(i)), solved.atVector(V(i)))
-            covariance = np.zeros((15 + len(nodes), 15 + len(nodes)))
+            covariance = np.zeros((15 + len(auxiliaries), 15 + len(auxiliaries)))
             if i == indices[-1]:  # it costs as much as a solve, and of the others only the state is looked at
                 joint = marginals.jointMarginalCovariance([X(i), V(i), B(i), *nodes]).fullMatrix()
-                jacobian = graph_jacobian(nav.attitude().matrix(), len(nodes))
+                jacobian = graph_jacobian(nav.attitude().matrix(), len(auxiliaries))
                 covariance = jacobian @ joint @ jacobian.T
             out.append(Belief(stamps[i], nav, solved.atConstantBias(B(i)), covariance, walks, auxiliaries))
         return out

@@ -1,4 +1,4 @@
-"""CameraView of the camera while moving: the time offset of its images and the errors of its mounting.
+"""Calibration of the camera while moving: the time offset of its images and the errors of its mounting.
 
 Conventions: an image with the stamp t was exposed at t - δ by the IMU's clock. The camera sits in the body at
 ``T_base_camera · Exp(ξ)``, a right perturbation: ξ is rotation (rad), then translation (m), about and along the axes of
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from scipy.stats import chi2
 
-from geo_nav.fusion.auxiliary import RandomWalk
+from geo_nav.fusion.auxiliary import GaussMarkov
 from geo_nav.fusion.sensors.residual import (
     AUXILIARY,
     GYROSCOPE_BIAS,
@@ -28,7 +28,7 @@ from geo_nav.fusion.sensors.residual import (
 
 if TYPE_CHECKING:
     from geo_nav.fusion.imu_buffer import ImuBuffer
-    from geo_nav.fusion.tie_points import Reprojection
+    from geo_nav.fusion.measurements import Sighting
 
 Array = npt.NDArray[np.float64]
 
@@ -80,18 +80,18 @@ class CameraCalibrationConfig(BaseModel):
         return any(walk.estimated for walk in self.walks)
 
     @property
-    def walks(self) -> tuple[RandomWalk, ...]:
+    def walks(self) -> tuple[GaussMarkov, ...]:
         """Time offset, s; rotation about x, y, z, rad; translation along x, y, z, m."""
         return (
-            RandomWalk(
+            GaussMarkov(
                 "camera time offset", self.time_offset, self.time_offset_sigma, self.time_offset_walk, self.bucket
             ),
             *(
-                RandomWalk(f"camera rotation {axis}", 0.0, sigma, self.rotation_walk, self.bucket)
+                GaussMarkov(f"camera rotation {axis}", 0.0, sigma, self.rotation_walk, self.bucket)
                 for axis, sigma in zip("xyz", self.rotation_sigma, strict=True)
             ),
             *(
-                RandomWalk(f"camera translation {axis}", 0.0, sigma, self.translation_walk, self.bucket)
+                GaussMarkov(f"camera translation {axis}", 0.0, sigma, self.translation_walk, self.bucket)
                 for axis, sigma in zip("xyz", self.translation_sigma, strict=True)
             ),
         )
@@ -113,7 +113,7 @@ class CameraView:
         turning: whether the body is known to turn; otherwise it counts as not turning.
     """
 
-    walks: tuple[RandomWalk, ...]
+    walks: tuple[GaussMarkov, ...]
     T_base_camera: Any
     angular_velocity: Array
     rate_sigma: float
@@ -175,43 +175,24 @@ class CameraView:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CameraPose(ResidualMeasurement):
-    """An absolute pose as a camera says it whose time offset and mounting are variables.
+    """A registered frame of a camera whose time offset and mounting are variables.
 
     Attributes:
-        pose: ``gtsam.Pose3`` of `base_link` in `map`, by the mounting as given.
+        seen: what it says of the pose of `base_link` by the mounting as given.
         view: of the camera at the stamp.
+        shared: (6, n) derivatives of the error by the last n of the walks.
     """
 
     kind: ClassVar[str] = "pose"
     is_fix: ClassVar[bool] = True
 
-    pose: Any
+    seen: Sighting
     view: CameraView
+    shared: Array
 
     def residual(self, nav: Any, bias: Any, auxiliaries: Array) -> tuple[Array, Array]:
-        """(6,) rotation, rad, and translation, m, of the pose by the mounting as given, in its own axes."""
-        seen, jacobian = self.view.seen(nav, bias, auxiliaries)
-        difference = self.pose.between(seen)
-        return gtsam.Pose3.Logmap(difference), gtsam.Pose3.LogmapDerivative(difference) @ jacobian
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class CameraPoints(ResidualMeasurement):
-    """The tie points of a frame of such a camera.
-
-    Attributes:
-        reprojection: of the points by the mounting as given; its errors have unit variance.
-        view: of the camera at the stamp.
-    """
-
-    kind: ClassVar[str] = "pose"
-    is_fix: ClassVar[bool] = True
-
-    reprojection: Reprojection
-    view: CameraView
-
-    def residual(self, nav: Any, bias: Any, auxiliaries: Array) -> tuple[Array, Array]:
-        """(6,) the reprojection's errors."""
-        seen, by_state = self.view.seen(nav, bias, auxiliaries)
-        error, jacobian = self.reprojection.at(seen)
-        return error, jacobian @ by_state
+        """(6,) of what was seen, less what the last auxiliary variables explain."""
+        own = len(self.view.walks)
+        pose, by_state = self.view.seen(nav, bias, auxiliaries[:own])
+        error, jacobian = self.seen.at(pose)
+        return error - self.shared @ auxiliaries[own:], np.hstack([jacobian @ by_state, -self.shared])

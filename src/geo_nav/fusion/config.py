@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from geo_nav.fusion.auxiliary import RandomWalk
+from geo_nav.fusion.auxiliary import GaussMarkov
 from geo_nav.fusion.camera import CameraCalibrationConfig
+from geo_nav.fusion.error_process import ErrorProcess
 from geo_nav.fusion.sensors.barometer import BarometerConfig
 from geo_nav.fusion.sensors.heading import HeadingConfig
 from geo_nav.fusion.sensors.standstill import StandstillConfig
@@ -109,11 +111,20 @@ class FusionConfig(BaseModel):
         0.5, description="correlation time of GPS position errors: fixes closer than this weigh less, s", ge=0, le=3.0
     )
     fix_correlation_time: float = Field(
-        2.0, description="correlation time of the errors of absolute poses (0: independent), s", ge=0, le=3.0
+        5.0, description="correlation time of the errors of absolute poses (0: independent), s", ge=0, le=60.0
+    )
+    fix_white_share: float = Field(
+        0.2, description="share of the variance of these errors that is new with every pose", gt=0.0, le=1.0
     )
 
     registrations: Literal["pose", "points"] = Field(
         "pose", description="what a registered frame brings into the graph: its absolute pose, or its tie points"
+    )
+    track_correlation_time: float = Field(
+        2.0,
+        description="correlation time of the errors of motions tracked from successive registrations, s",
+        ge=0,
+        le=3.0,
     )
     track_spacing: float = Field(
         0.2, description="tracked frames closer than this to the last one in the graph are passed over, s", gt=0
@@ -145,6 +156,16 @@ class FusionConfig(BaseModel):
         return self
 
     @property
-    def walks(self) -> tuple[RandomWalk, ...]:
-        """The auxiliary variables of all sensors and of the camera."""
-        return (self.barometer.walk, self.wheels.walk, *self.camera.walks)
+    def walks(self) -> tuple[GaussMarkov, ...]:
+        """The auxiliary variables of all sensors, of the camera and of the errors of its registrations."""
+        errors = self.registration_errors
+        return (self.barometer.walk, self.wheels.walk, *self.camera.walks, *([errors.walk] if errors else []))
+
+    @cached_property
+    def registration_errors(self) -> ErrorProcess | None:
+        """The process of the errors of absolute poses; None where they are independent, or their covariance is
+        inflated: GNC exchanges factors for others of another weight, and GTSAM cannot clone those of a process.
+        """
+        if self.fix_correlation_time == 0.0 or self.robust_loss == "gnc":
+            return None
+        return ErrorProcess(self.fix_correlation_time, self.fix_white_share)

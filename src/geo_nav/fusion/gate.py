@@ -135,8 +135,10 @@ class Gate:
         alone = False
         if not reason:
             factor = self._correlation.factor(m.kind, m.stamp, tau)
-            verdicts.used.append(m.inflated(factor))
-            self._reweigh(m, tau, verdicts)
+            verdicts.used.append(m.inflated(factor) if m.is_inflated else m)
+            self._remember(m)
+            if m.is_inflated:
+                self._reweigh(m, tau, verdicts)
             self._spacing.take(m)
             if m.is_fix and self._config.noise_adaptation:
                 verdicts.excess *= self._adaptation.observe(distance, len(error), 1.0 / factor)
@@ -152,6 +154,8 @@ class Gate:
         follower = self._correlation.follower(m.kind, m.stamp, tau)
         if follower is not None and (m.kind, follower[0]) in self._used:
             verdicts.reweighed.append(self._used[m.kind, follower[0]].inflated(follower[1]))
+
+    def _remember(self, m: Measurement) -> None:
         self._used[m.kind, m.stamp] = m
         oldest = m.stamp - self._config.lag
         for old in [key for key in self._used if key[1] < oldest]:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from gtsam.symbol_shorthand import B, V, X
 
-from geo_nav.fusion.auxiliary import Chain, Node, RandomWalk
+from geo_nav.fusion.auxiliary import Chain, GaussMarkov, Node, columns, means
 from geo_nav.fusion.belief import Belief, graph_jacobian
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.graduation import Graduation
@@ -91,9 +91,9 @@ class GraphWindow:
         state = self._new_state(first.stamp)
         values = self._values(state, first)
         keys = [X(state.index), V(state.index), B(state.index)]
-        for walk, value in zip(first.walks, first.values, strict=True):
+        for walk in first.walks:
             chain = self._new_chain(walk, first.stamp)
-            values.insert(chain.nodes[0].key, np.array([value]))
+            values.insert(chain.nodes[0].key, first.value(walk))
             keys.append(chain.nodes[0].key)
         graph = gtsam.NonlinearFactorGraph()
         graph.add(linear_prior(first, keys))
@@ -135,9 +135,9 @@ class GraphWindow:
         nav, bias = self.estimate(state)
         nodes = [chain.at(state.stamp) for chain in self._chains.values()]
         joint = self._smoother.getISAM2().jointMarginalCovariance([X(i), V(i), B(i), *nodes]).fullMatrix()
-        jacobian = graph_jacobian(nav.attitude().matrix(), len(nodes))
         walks = tuple(chain.walk for chain in self._chains.values())
-        values = np.array([self._smoother.calculateEstimateVector(node)[0] for node in nodes])
+        values = np.concatenate([np.zeros(0), *(self._smoother.calculateEstimateVector(node) for node in nodes)])
+        jacobian = graph_jacobian(nav.attitude().matrix(), len(values))
         self._beliefs[i] = Belief(state.stamp, nav, bias, jacobian @ joint @ jacobian.T, walks, values)
         return self._beliefs[i]
 
@@ -145,7 +145,7 @@ class GraphWindow:
         """The newest solved state."""
         return self.belief(self._states[-1])
 
-    def predict(self, stamp: float, walks: Sequence[RandomWalk] = ()) -> Belief:
+    def predict(self, stamp: float, walks: Sequence[GaussMarkov] = ()) -> Belief:
         """The belief at any stamp of the window, from the solved state before it and the IMU in between.
 
         Args:
@@ -273,7 +273,7 @@ class GraphWindow:
             measurement = measurement.moved(self._drifted(start, measurement.stamp), start)
         return measurement.factors(StateKeys.of(state.index, nodes), self._config)
 
-    def _new_chain(self, walk: RandomWalk, stamp: float) -> Chain:
+    def _new_chain(self, walk: GaussMarkov, stamp: float) -> Chain:
         self._chains[walk.name] = Chain(walk, stamp, self._next_node)
         self._next_node += 1
         return self._chains[walk.name]
@@ -291,38 +291,38 @@ class GraphWindow:
         A chain begins at the oldest state, not at its first measurement: that one may not stay the oldest.
         """
         factors: list[Any] = []
-        started: dict[str, float] = {}
+        started: dict[str, Array] = {}
         users: list[Measurement | RelativePose] = [*measurements, *tracks]
         for m in users:
             new = [walk for walk in m.walks if walk.estimated and walk.name not in self._chains]
             if isinstance(m, RelativePose) or not new:
-                first = np.array([walk.start for walk in new])
+                first = means(new)
             else:
                 first = self._first_values(m, new, merged, beliefs)
-            for walk, value in zip(new, first, strict=True):
-                started[walk.name] = float(value)
+            for walk, column in zip(new, columns(new), strict=True):
+                started[walk.name] = first[column]
                 node = self._new_chain(walk, merged[0].stamp).nodes[0]
-                values.insert(node.key, np.array([value]))
-                model = gtsam.noiseModel.Isotropic.Sigma(1, walk.sigma)
-                factors.append(gtsam.PriorFactorVector(node.key, np.array([walk.start]), model))
+                values.insert(node.key, first[column])
+                factors.append(walk.prior(node.key))
         for name, chain in self._chains.items():
             last = chain.nodes[-1]
-            value = started[name] if name in started else self._smoother.calculateEstimateVector(last.key)[0]
+            value = started[name] if name in started else self._smoother.calculateEstimateVector(last.key)
             factors += self._extend(chain, last, merged[-1].stamp, value, values)
         return factors
 
-    def _extend(self, chain: Chain, last: Node, stamp: float, value: float, values: Any) -> list[Any]:
+    def _extend(self, chain: Chain, last: Node, stamp: float, value: Array, values: Any) -> list[Any]:
         factors = []
-        step = gtsam.noiseModel.Isotropic.Sigma(1, chain.walk.density * np.sqrt(chain.walk.bucket))
+        walk = chain.walk
         for node in chain.extend(stamp, self._next_node):
-            values.insert(node.key, np.array([value]))
-            factors.append(gtsam.BetweenFactorVector(last.key, node.key, np.zeros(1), step))
+            value = walk.mean + walk.step(walk.bucket)[0] * (value - walk.mean)
+            values.insert(node.key, value)
+            factors.append(walk.link(last.key, node.key, walk.bucket))
             last = node
             self._next_node += 1
         return factors
 
     def _first_values(
-        self, measurement: Measurement, new: Sequence[RandomWalk], merged: list[State], beliefs: dict[int, Belief]
+        self, measurement: Measurement, new: Sequence[GaussMarkov], merged: list[State], beliefs: dict[int, Belief]
     ) -> Array:
         """What the first measurement says of new auxiliary variables, taking the state for true (Kalman update).
 
@@ -332,7 +332,7 @@ class GraphWindow:
         exact = replace(near, covariance=np.zeros((15, 15)), walks=(), values=np.zeros(0)).joined(new)
         measurement = measurement.placed(near)
         error, covariance = measurement.innovation(exact)
-        steps = np.diag([_DIFFERENCE * walk.sigma for walk in new])
+        steps = np.diag([_DIFFERENCE * walk.sigma for walk in new for _ in walk.mean])
         changed = [measurement.innovation(replace(exact, values=exact.values + step))[0] for step in steps]
         jacobian = (error - np.array(changed)) / np.diag(steps)[:, None]
         first: Array = exact.values + exact.covariance[15:, 15:] @ jacobian @ np.linalg.solve(covariance, error)

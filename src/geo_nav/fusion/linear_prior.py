@@ -8,6 +8,7 @@ from typing import Any
 import gtsam
 import numpy as np
 
+from geo_nav.fusion.auxiliary import columns
 from geo_nav.fusion.belief import Belief, graph_jacobian
 
 
@@ -21,22 +22,22 @@ def linear_prior(first: Belief, keys: Sequence[int]) -> Any:
         keys: of pose, velocity, bias and the auxiliary variables.
     """
     whitening = np.linalg.solve(
-        np.linalg.cholesky(first.covariance), graph_jacobian(first.nav.attitude().matrix(), len(first.walks))
+        np.linalg.cholesky(first.covariance), graph_jacobian(first.nav.attitude().matrix(), len(first.values))
     )
     pose, velocity, bias = first.nav.pose(), first.nav.velocity(), first.bias.vector()
-    columns = [slice(0, 6), slice(6, 9), slice(9, 15), *(slice(15 + k, 16 + k) for k in range(len(first.walks)))]
+    blocks = [slice(0, 6), slice(6, 9), slice(9, 15), *columns(first.walks, 15)]
 
     def error(factor: Any, values: Any, jacobians: Any) -> Any:
         if jacobians is not None:
-            for k, column in enumerate(columns):
+            for k, column in enumerate(blocks):
                 jacobians[k] = whitening[:, column]
-        auxiliaries = [values.atVector(key)[0] for key in keys[3:]]
+        auxiliaries = np.concatenate([np.zeros(0), *(values.atVector(key) for key in keys[3:])])
         return whitening @ np.concatenate(
             [
                 pose.localCoordinates(values.atPose3(keys[0])),
                 values.atVector(keys[1]) - velocity,
                 values.atConstantBias(keys[2]).vector() - bias,
-                np.array(auxiliaries) - first.values,
+                auxiliaries - first.values,
             ]
         )
 

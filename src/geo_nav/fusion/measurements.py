@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from gtsam.symbol_shorthand import X
 
-from geo_nav.fusion.auxiliary import RandomWalk
+from geo_nav.fusion.auxiliary import GaussMarkov
 from geo_nav.fusion.belief import Belief, pose3, rot3
 from geo_nav.fusion.config import FusionConfig
+from geo_nav.fusion.error_process import ErrorProcess, square_root
 from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.keys import StateKeys
 from geo_nav.fusion.loss import robust
-from geo_nav.fusion.tie_points import Reprojection, TiePoints, pose_factor
+from geo_nav.fusion.tie_points import Reprojection, TiePoints
 from geo_nav.geodesy import Pose
 
 Array = npt.NDArray[np.float64]
@@ -63,6 +64,25 @@ def checked_stamp(stamp: float, name: str) -> float:
     return float(stamp)
 
 
+class Sighting(Protocol):
+    """What a fix says of the pose of `base_link`."""
+
+    def at(self, T_map_base: Any) -> tuple[Array, Array]:
+        """(6,) predicted less measured at a ``gtsam.Pose3``, and its (6, 6) derivatives by that pose's tangent."""
+
+
+@dataclass(frozen=True, eq=False)
+class Registered:
+    """A pose as it was registered, ``gtsam.Pose3``."""
+
+    pose: Any
+
+    def at(self, T_map_base: Any) -> tuple[Array, Array]:
+        """Rotation (rad) and position (m) in the registered body's axes."""
+        difference = self.pose.between(T_map_base)
+        return gtsam.Pose3.Logmap(difference), gtsam.Pose3.LogmapDerivative(difference)
+
+
 class Measurement(Protocol):
     """Something measured at one stamp that constrains a state."""
 
@@ -82,7 +102,7 @@ class Measurement(Protocol):
         """Of the exposure, s."""
 
     @property
-    def walks(self) -> tuple[RandomWalk, ...]:
+    def walks(self) -> tuple[GaussMarkov, ...]:
         """The auxiliary variables that it depends on."""
 
     @property
@@ -91,6 +111,10 @@ class Measurement(Protocol):
 
     def correlation_time(self, config: FusionConfig) -> float:
         """Of the errors of successive measurements of this kind, s; 0 where they are independent."""
+
+    @property
+    def is_inflated(self) -> bool:
+        """Whether the graph allows for that by a larger covariance; otherwise the process is in ``walks``."""
 
     def with_imu(self, imu: ImuBuffer) -> Measurement:
         """This measurement with what it takes from the IMU at its stamp, if anything.
@@ -125,6 +149,7 @@ class PoseFix:
         covariance: (6, 6) GTSAM order.
         points: the tie points that the pose is from, where these enter the graph in its place. Gate, start and rival
             go by the pose.
+        process: of the errors, or None where they are independent or the covariance is inflated.
     """
 
     kind: ClassVar[str] = "pose"
@@ -136,11 +161,17 @@ class PoseFix:
     pose: Any
     covariance: Array
     points: TiePoints | None = field(default=None, kw_only=True)
+    process: ErrorProcess | None = field(default=None, kw_only=True)
 
     @property
-    def walks(self) -> tuple[RandomWalk, ...]:
-        """None: the camera's calibration is taken as it is."""
-        return ()
+    def walks(self) -> tuple[GaussMarkov, ...]:
+        """Those of the errors; the camera's calibration is taken as it is."""
+        return () if self.process is None else (self.process.walk,)
+
+    @property
+    def is_inflated(self) -> bool:
+        """Where the process is not in the graph."""
+        return self.process is None
 
     def correlation_time(self, config: FusionConfig) -> float:
         """As configured."""
@@ -155,12 +186,44 @@ class PoseFix:
         return self
 
     def factors(self, keys: StateKeys, config: FusionConfig) -> list[Any]:
-        """A prior on the pose, or the reprojection of the points."""
-        if self.points is not None:
-            reprojection = Reprojection(self.points, self.pose, self.covariance)
-            return [pose_factor(keys.pose, reprojection, robust(gtsam.noiseModel.Unit.Create(6), config, is_fix=True))]
-        model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config, is_fix=True)
-        return [gtsam.PriorFactorPose3(keys.pose, self.pose, model)]
+        """A prior on the pose, or the reprojection of the points; less the part of the error that is known."""
+        if self.points is None and self.process is None:
+            model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config, is_fix=True)
+            return [gtsam.PriorFactorPose3(keys.pose, self.pose, model)]
+        seen, covariance, shared = self.sighting()
+        model = robust(gtsam.noiseModel.Gaussian.Covariance(covariance), config, is_fix=True)
+
+        def error(factor: Any, values: Any, jacobians: Any) -> Array:
+            out, jacobian = seen.at(values.atPose3(keys.pose))
+            if jacobians is not None:
+                jacobians[0] = jacobian
+                for k in range(len(keys.auxiliaries)):
+                    jacobians[1 + k] = -shared
+            for key in keys.auxiliaries:
+                out = out - shared @ values.atVector(key)
+            return out
+
+        return [gtsam.CustomFactor(model, [keys.pose, *keys.auxiliaries], error)]
+
+    def sighting(self) -> tuple[Sighting, Array, Array]:
+        """What the graph gets of this fix.
+
+        Returns:
+            the error by the pose; its covariance (6, 6) but for what the process explains; (6, n) its derivatives by
+            the n numbers of the process, 6 or none.
+        """
+        if self.points is None:
+            seen: Sighting = Registered(self.pose)
+            covariance, root = self.covariance, square_root(self.covariance)
+            R = self.pose.rotation().matrix()
+        else:
+            # Its rows are whitened in the axes of the camera.
+            seen = Reprojection(self.points, self.pose, self.covariance)
+            covariance, root = np.eye(6), np.eye(6)
+            R = self.pose.rotation().matrix() @ self.points.T_base_camera.rotation().matrix()
+        if self.process is None:
+            return seen, covariance, np.zeros((6, 0))
+        return seen, self.process.white_share * covariance, self.process.shared(root, R)
 
     def innovation(self, belief: Belief) -> tuple[Array, Array]:
         """(6,) rotation and position in the body frame."""
@@ -177,7 +240,15 @@ class PoseFix:
             ``gtsam.Pose3``; the fix' part of its covariance (6, 6) in GTSAM order; its derivatives (6, n) by the
             auxiliary variables.
         """
-        return self.pose, self.covariance, np.zeros((6, len(belief.walks)))
+        return self.pose, *self._seat_of_errors(belief)
+
+    def _seat_of_errors(self, belief: Belief) -> tuple[Array, Array]:
+        """Covariance and derivatives of :meth:`seat`, for the pose as it was told."""
+        if self.process is None:
+            return self.covariance, np.zeros((6, len(belief.values)))
+        root = square_root(self.covariance)
+        shared = self.process.shared(root, self.pose.rotation().matrix())
+        return self.process.white_share * self.covariance, belief.by_auxiliaries(shared, (self.process.walk,))
 
     def moved(self, before: Belief, after: Belief) -> PoseFix:
         """Composed with the predicted motion."""
@@ -209,7 +280,8 @@ class GpsFix:
     kind: ClassVar[str] = "gps"
     is_fix: ClassVar[bool] = True
     may_insist: ClassVar[bool] = False
-    walks: ClassVar[tuple[RandomWalk, ...]] = ()
+    walks: ClassVar[tuple[GaussMarkov, ...]] = ()
+    is_inflated: ClassVar[bool] = True
     spacing: ClassVar[float] = 0.0
 
     stamp: float
@@ -291,7 +363,9 @@ class Attitude:
         return gtsam.PoseRotationPrior3D(X(index), rot3(self.rotation), model)
 
 
-def pose_fix(stamp: float, T_map_camera: Pose, covariance: Array, T_base_camera: Any) -> PoseFix:
+def pose_fix(
+    stamp: float, T_map_camera: Pose, covariance: Array, T_base_camera: Any, process: ErrorProcess | None = None
+) -> PoseFix:
     """A fix of the base from a fix of the camera.
 
     Args:
@@ -299,8 +373,10 @@ def pose_fix(stamp: float, T_map_camera: Pose, covariance: Array, T_base_camera:
         T_map_camera: camera in `map`.
         covariance: (6, 6) GTSAM order, of the camera pose.
         T_base_camera: ``gtsam.Pose3``.
+        process: of its errors.
     """
     # exp of a camera-frame perturbation, carried over the extrinsics: T_mc exp(ξ) T_cb = T_mb exp(Ad(T_bc) ξ).
     jacobian = T_base_camera.AdjointMap()
     covariance = jacobian @ covariance @ jacobian.T
-    return PoseFix(stamp, pose3(T_map_camera).compose(T_base_camera.inverse()), 0.5 * (covariance + covariance.T))
+    pose = pose3(T_map_camera).compose(T_base_camera.inverse())
+    return PoseFix(stamp, pose, 0.5 * (covariance + covariance.T), process=process)

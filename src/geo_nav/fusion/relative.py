@@ -15,7 +15,7 @@ import gtsam
 import numpy as np
 import numpy.typing as npt
 
-from geo_nav.fusion.auxiliary import RandomWalk
+from geo_nav.fusion.auxiliary import GaussMarkov
 from geo_nav.fusion.belief import Belief, pose3, predict
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.imu_buffer import ImuBuffer, ImuSegment
@@ -46,7 +46,7 @@ class RelativePose:
     kind: ClassVar[str] = "track"
 
     @property
-    def walks(self) -> tuple[RandomWalk, ...]:
+    def walks(self) -> tuple[GaussMarkov, ...]:
         """None: the camera's calibration is taken as it is."""
         return ()
 

@@ -40,6 +40,7 @@ def seated(belief: Belief, fix: Measurement, config: FusionConfig) -> Belief:
         fix: absolute pose or GPS fix.
         config: sigmas of what a start knows little of.
     """
+    belief = belief.renewed(fix.walks)
     nav, P = belief.nav, belief.covariance
     sigmas = [_ROTATION_SIGMA, 0.0, config.start_velocity_sigma, config.accelerometer_bias_sigma]
     full = np.diag(np.repeat(np.square([*sigmas, config.gyroscope_bias_sigma]), 3))
@@ -88,17 +89,17 @@ class Rival:
     def __init__(self, config: FusionConfig, imu: ImuBuffer, model: ImuModel, belief: Belief, fix: Measurement) -> None:
         self._config = config
         self._correlation = Correlation(config.min_state_spacing, config.lag)
-        factor = self._factor(fix)
-        self.window = GraphWindow(config, imu, model, seated(belief, fix.inflated(factor).placed(belief), config))
+        self.window = GraphWindow(config, imu, model, seated(belief, self._weighed(fix).placed(belief), config))
         self.hits, self.misses = 1, 0
         self.has_poses = isinstance(fix, PoseFix)
         self.first = self.last = fix.stamp
 
-    def _factor(self, fix: Measurement) -> float:
-        return self._correlation.factor(fix.kind, fix.stamp, fix.correlation_time(self._config))
+    def _weighed(self, fix: Measurement) -> Measurement:
+        factor = self._correlation.factor(fix.kind, fix.stamp, fix.correlation_time(self._config))
+        return fix.inflated(factor) if fix.is_inflated else fix
 
     def _put(self, fix: Measurement) -> None:
-        self.window.update([fix.inflated(self._factor(fix))])
+        self.window.update([self._weighed(fix)])
         self.hits += 1
         self.has_poses |= isinstance(fix, PoseFix)
         self.last = max(self.last, fix.stamp)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from geo_nav.fusion.auxiliary import columns
 from geo_nav.fusion.belief import Belief
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.consistency import Consistency
@@ -99,13 +100,15 @@ class StatusReport:
 
 
 def calibrations(belief: Belief | None) -> dict[str, Calibration]:
-    """The auxiliary variables of the last solution, by name."""
+    """The auxiliary variables of the last solution that calibrate a sensor, by name."""
     if belief is None:
         return {}
     sigmas = np.sqrt(np.diag(belief.covariance)[15:])
     return {
-        walk.name: Calibration(float(value), float(sigma), bool(sigma <= 0.5 * walk.sigma))
-        for walk, value, sigma in zip(belief.walks, belief.values, sigmas, strict=True)
+        walk.name: Calibration(belief.value(walk).item(), sigma, sigma <= 0.5 * walk.sigma)
+        for walk, column in zip(belief.walks, columns(belief.walks), strict=True)
+        if not walk.is_stationary
+        for sigma in sigmas[column].tolist()
     }
 
 

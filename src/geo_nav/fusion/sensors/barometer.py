@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from geo_nav.fusion.auxiliary import RandomWalk
+from geo_nav.fusion.auxiliary import GaussMarkov
 from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.sensors.residual import AUXILIARY, POSITION, ResidualMeasurement
 
@@ -50,9 +50,9 @@ class BarometerConfig(BaseModel):
     spacing: float = Field(0.5, description="altitudes closer than this to one in the graph are passed over, s", ge=0)
 
     @property
-    def walk(self) -> RandomWalk:
+    def walk(self) -> GaussMarkov:
         """The offset: pressure altitude minus height above the ellipsoid, m."""
-        return RandomWalk("barometer offset", self.offset, self.offset_sigma, self.offset_walk, self.bucket)
+        return GaussMarkov("barometer offset", self.offset, self.offset_sigma, self.offset_walk, self.bucket)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from geo_nav.fusion.auxiliary import RandomWalk
+from geo_nav.fusion.auxiliary import GaussMarkov
 from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.sensors.residual import (
     AUXILIARY,
@@ -55,9 +55,9 @@ class WheelConfig(BaseModel):
     spacing: float = Field(0.2, description="speeds closer than this to one in the graph are passed over, s", ge=0)
 
     @property
-    def walk(self) -> RandomWalk:
+    def walk(self) -> GaussMarkov:
         """The scale: measured over true speed."""
-        return RandomWalk("wheel scale", self.scale, self.scale_sigma, self.scale_walk, self.bucket)
+        return GaussMarkov("wheel scale", self.scale, self.scale_sigma, self.scale_walk, self.bucket)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
