@@ -285,7 +285,7 @@ def forms(given: argparse.Namespace) -> None:
     print("|---|---|---|---|---|")
     first, usual = 0.0, PoseFix.factors
     for name, (way, factors) in kinds.items():
-        config = CONFIG.model_copy(update={"registrations": way, "fix_correlation_time": 0.0})
+        config = CONFIG.model_copy(update={"registrations": way, "fix_correlation_time": 2.0})
         graph = Clocked(config, FRAME, T_BASE_CAMERA)
         PoseFix.factors = factors or usual  # type: ignore[method-assign]
         trace = run(graph, world, fixes(made, way == "points"), update_every=0.2).after(10.0)

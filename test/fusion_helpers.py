@@ -137,14 +137,13 @@ class World:
         )
         return Fix(t, t + self.delay, measured, np.diag(FIX_SIGMAS**2))
 
-    def correlate_fixes(self, correlation_time: float, white_share: float, seed: int) -> None:
-        """Give the fixes errors of the same sigmas of which successive ones are alike (AR(1), and white noise)."""
+    def correlate_fixes(self, correlation_time: float, seed: int) -> None:
+        """Give the fixes errors of the same sigmas that are an AR(1) process."""
         rng = np.random.default_rng([seed, 99])
         rho = np.exp(-1.0 / (self.fix_rate * correlation_time))
-        slow = rng.normal(size=6)
+        error = rng.normal(0.0, FIX_SIGMAS)
         for fix in self.fixes:
-            slow = rho * slow + np.sqrt(1.0 - rho**2) * rng.normal(size=6)
-            error = FIX_SIGMAS * (np.sqrt(1.0 - white_share) * slow + np.sqrt(white_share) * rng.normal(size=6))
+            error = rho * error + np.sqrt(1.0 - rho**2) * rng.normal(0.0, FIX_SIGMAS)
             truth = self.flight.pose(fix.stamp) @ T_BASE_CAMERA
             turned = Rotation.from_rotvec(error[3:]).as_matrix() @ truth.rotation
             fix.T_map_camera = Pose(turned, truth.translation + error[:3])

@@ -57,7 +57,7 @@ def test_camera_that_is_held_costs_nothing() -> None:
     assert type(fix) is PoseFix
     (factor,) = fix.factors(StateKeys.of(0), CONFIG)
     assert isinstance(factor, gtsam.PriorFactorPose3)
-    assert belief.joined(CONFIG.walks[-7:]) is belief
+    assert belief.joined(CONFIG.camera.walks) is belief
 
 
 def test_time_offset_converges_in_manoeuvres() -> None:

@@ -1,4 +1,4 @@
-"""What successive registrations are off by alike: the process, its factors, and what it does for the state."""
+"""What successive GPS fixes are off by alike: the process, its factors, and what it does for the state."""
 
 from __future__ import annotations
 
@@ -9,22 +9,17 @@ import numpy as np
 import pytest
 from gtsam.symbol_shorthand import A, X
 
-from fusion_helpers import CONFIG, FIX_SIGMAS, World, new_fusion, run
-from geo_nav.fusion import FusionConfig
+from fusion_helpers import CONFIG, Trace, World, new_fusion, run
+from geo_nav.fusion import Fusion, FusionConfig, NavigationState
 from geo_nav.fusion.auxiliary import GaussMarkov
 from geo_nav.fusion.belief import Belief
-from geo_nav.fusion.error_process import ErrorProcess, square_root
+from geo_nav.fusion.error_process import ErrorProcess
 from geo_nav.fusion.keys import StateKeys
-from geo_nav.fusion.measurements import PoseFix
+from geo_nav.fusion.measurements import GpsFix
 from geo_nav.fusion.rival import seated
 
-PROCESS = ErrorProcess(correlation_time=5.0, white_share=0.2)
+PROCESS = ErrorProcess("gps error", correlation_time=5.0, white_share=0.2)
 POSE = gtsam.Pose3.Expmap(np.array([0.4, -0.2, 0.9, 30.0, -20.0, 120.0]))
-
-
-def some_covariance(seed: int = 0) -> np.ndarray:
-    root = np.random.default_rng(seed).normal(size=(6, 6)) * np.repeat([0.01, 1.0], 3)[:, None]
-    return root @ root.T + np.diag(np.repeat([1e-6, 1e-2], 3))
 
 
 def new_config(**changes: object) -> FusionConfig:
@@ -60,97 +55,150 @@ def test_link_expects_the_way_back_to_the_mean(walk: GaussMarkov) -> None:
     np.testing.assert_allclose(solved.atVector(A(1)), walk.mean + kept * 1.3, atol=1e-6)
 
 
+def gps_fix(lever_arm: np.ndarray, process: ErrorProcess | None = PROCESS) -> GpsFix:
+    covariance = np.array([[1.0, 0.3, 0.0], [0.3, 0.8, -0.2], [0.0, -0.2, 2.0]])
+    still = np.zeros(3)
+    return GpsFix(1.0, np.array([3.0, -4.0, 80.0]), covariance, None, np.eye(3), lever_arm, still, process)
+
+
 def test_a_single_fix_weighs_as_it_says() -> None:
-    """The shared and the new part make up the covariance, whatever the axes."""
-    fix = PoseFix(1.0, POSE, some_covariance(), process=PROCESS)
-    keys = StateKeys.of(0, (A(0),))
+    """The shared and the new part make up the covariance."""
+    fix, keys = gps_fix(np.zeros(3)), StateKeys.of(0, (A(0),))
     graph, values = gtsam.NonlinearFactorGraph(), gtsam.Values()
     for factor in fix.factors(keys, new_config(robust_loss="none")):
         graph.add(factor)
     graph.add(PROCESS.walk.prior(A(0)))
+    still = gtsam.Rot3.RzRyRx(0.3, -0.2, 2.0)
+    graph.add(gtsam.PoseRotationPrior3D(X(0), still, gtsam.noiseModel.Isotropic.Sigma(3, 1e-3)))
+    values.insert(X(0), gtsam.Pose3(still, fix.position))
+    values.insert(A(0), np.zeros(3))
+    found = gtsam.Marginals(graph, values).marginalCovariance(X(0))[3:, 3:]
+    np.testing.assert_allclose(still.matrix() @ found @ still.matrix().T, fix.covariance, atol=1e-9)
+
+
+def test_derivatives_are_those_of_differences() -> None:
+    """With a lever arm."""
+    (factor,) = gps_fix(np.array([0.4, -0.3, 1.2])).factors(StateKeys.of(0, (A(0),)), new_config(robust_loss="none"))
+    values = gtsam.Values()
     values.insert(X(0), POSE)
-    values.insert(A(0), np.zeros(6))
-    found = gtsam.Marginals(graph, values).marginalCovariance(X(0))
-    np.testing.assert_allclose(found, fix.covariance, rtol=1e-6, atol=1e-9)
-
-
-def test_the_root_turns_with_the_axes() -> None:
-    covariance, turn = some_covariance(), np.kron(np.eye(2), gtsam.Rot3.RzRyRx(0.4, 1.0, -2.0).matrix())
-    np.testing.assert_allclose(square_root(turn @ covariance @ turn.T), turn @ square_root(covariance) @ turn.T)
-
-
-def test_state_is_honest_where_fixes_err_together() -> None:
-    """And without the process it is not: then a hundred fixes count as a hundred."""
-    nees = {}
-    for told in (5.0, 0.0):
-        seen = []
-        for seed in range(60, 72):
-            world = World(seed=seed, duration=30.0, rate=50.0)
-            world.correlate_fixes(5.0, 0.2, seed)
-            seen.append(run(new_fusion(fix_correlation_time=told), world).after(8.0).nees(25).mean() / 6.0)
-        nees[told] = np.mean(seen)
-    # Twelve flights of 22 s: some fifty independent instants.
-    assert 0.7 < nees[5.0] < 1.4
-    assert nees[0.0] > 3.0
-
-
-def test_order_of_arrival_does_not_matter_where_errors_are_alike() -> None:
-    """With the default process."""
-    world = World(seed=3, duration=25.0, rate=100.0)
-    world.correlate_fixes(5.0, 0.2, 3)
-    rng, ends = np.random.default_rng(5), []
-    for late in (0.0, 1.0):
-        for fix in world.fixes:
-            fix.arrival = fix.stamp + 0.05 + late * rng.uniform()
-        fixes = [fix for fix in world.fixes if 2.0 < fix.stamp < 23.0]
-        fusion = new_fusion(fix_correlation_time=FusionConfig().fix_correlation_time)
-        fusion.set_pose(1.0, world.flight.pose(1.0), np.eye(6) * 0.01, world.flight.velocity(1.0), np.eye(3))
-        ends.append(run(fusion, world, fixes).states[-1])
-    assert ends[0].T_map_base.distance_to(ends[1].T_map_base) < 0.01
-    np.testing.assert_allclose(ends[0].pose_covariance, ends[1].pose_covariance, rtol=0.02, atol=1e-6)
+    values.insert(A(0), np.array([0.5, -1.0, 0.2]))
+    error, h = factor.unwhitenedError(values), 1e-6
+    differences = []
+    for key, size in ((X(0), 6), (A(0), 3)):
+        for direction in h * np.eye(size):
+            step = gtsam.VectorValues()
+            step.insert(key, direction)
+            differences.append((factor.unwhitenedError(values.retract(step)) - error) / h)
+    whitening = factor.noiseModel().R()
+    jacobian, _ = factor.linearize(values).jacobian()
+    np.testing.assert_allclose(jacobian, whitening @ np.array(differences).T, atol=1e-5)
 
 
 def test_errors_survive_a_checkpoint() -> None:
     """Fixes after it are not believed anew: they share the error of those before."""
-    world = World(seed=4, duration=14.0, rate=100.0)
-    fusion = new_fusion(fix_correlation_time=5.0)
-    run(fusion, world)
+    world = World(seed=4, duration=14.0, rate=50.0)
+    fusion, _ = flown_with_gps(world, slow_errors(4, 75), False)
     newest = fusion._propagator.belief()
-    assert newest.walks == (new_config(fix_correlation_time=5.0).registration_errors.walk,)
-    restored = new_fusion(fix_correlation_time=5.0)
+    assert newest.walks == (CONFIG.gps_errors.walk,)
+    told = restarted(new_fusion(), fusion, world)
+    np.testing.assert_allclose(told.covariance, newest.covariance, rtol=1e-6, atol=1e-9)
+    assert np.abs(told.covariance[3:6, 15:]).max() > 0.1
+    assert restarted(new_fusion(gps_correlation_time=0.0), fusion, world).walks == ()
+
+
+def restarted(restored: Fusion, fusion: Fusion, world: World) -> Belief:
     restored.restore(json.loads(json.dumps(fusion.checkpoint())))
     for sample in world.imu[-3:]:
         restored.add_imu(sample)
     restored.update()
-    told = restored._estimator.anchor
-    np.testing.assert_allclose(told.covariance, newest.covariance, rtol=1e-6, atol=1e-9)
-    assert np.abs(told.covariance[3:6, 15:]).max() > 0.1
     assert restored.status().calibrations == {}
-    independent = new_fusion(fix_correlation_time=0.0)
-    independent.restore(fusion.checkpoint())
-    for sample in world.imu[-3:]:
-        independent.add_imu(sample)
-    independent.update()
-    assert independent._estimator.anchor.walks == ()
+    return restored._estimator.anchor
 
 
 def test_a_rival_begins_with_errors_of_its_own() -> None:
     """It sits where its fix is, as sure as that says; the errors of the state that it contradicts are not its own."""
-    fix = PoseFix(1.0, POSE, some_covariance(), process=PROCESS)
-    root = np.random.default_rng(2).normal(size=(21, 21))
-    nav = gtsam.NavState(gtsam.Pose3(), np.zeros(3))
-    held = Belief(1.0, nav, gtsam.imuBias.ConstantBias(), root @ root.T, (PROCESS.walk,), np.arange(6.0))
+    fix = gps_fix(np.zeros(3))
+    root = np.random.default_rng(2).normal(size=(18, 18))
+    nav = gtsam.NavState(POSE, np.zeros(3))
+    held = Belief(1.0, nav, gtsam.imuBias.ConstantBias(), root @ root.T, (PROCESS.walk,), np.arange(3.0))
     rival = seated(held, fix, new_config())
-    assert rival.nav.pose().equals(POSE, 1e-9)
-    np.testing.assert_allclose(rival.covariance[:6, :6], fix.covariance, rtol=1e-9)
-    np.testing.assert_array_equal(rival.covariance[15:, 15:], np.eye(6))
-    np.testing.assert_array_equal(rival.values, np.zeros(6))
+    R = POSE.rotation().matrix()
+    np.testing.assert_allclose(R @ rival.covariance[3:6, 3:6] @ R.T, fix.covariance, atol=1e-12)
+    np.testing.assert_array_equal(rival.covariance[15:, 15:], np.eye(3))
+    np.testing.assert_array_equal(rival.values, np.zeros(3))
+    shared = R @ rival.covariance[3:6, 15:]
+    np.testing.assert_allclose(shared @ shared.T, 0.8 * fix.covariance, atol=1e-12)
     np.linalg.cholesky(rival.covariance)
 
 
-def test_white_noise_does_not_break_it() -> None:
-    """Where fixes do err independently, the state is too careful, and still good."""
-    world = World(seed=6, duration=30.0, rate=50.0)
-    trace = run(new_fusion(fix_correlation_time=5.0), world).after(8.0)
-    assert trace.nees(25).mean() / 6.0 < 1.3
-    assert trace.rms < np.linalg.norm(FIX_SIGMAS[:3])
+def flown_with_gps(world: World, errors: np.ndarray, give_fixes: bool, **changes: object) -> tuple[Fusion, Trace]:
+    """GPS at 5 Hz with errors (N, 3), m, of sigmas 1, 1, 1.5 m; from a known start."""
+    fusion, trace = new_fusion(fix_correlation_time=2.0, **changes), Trace([], world.flight)
+    fusion.set_pose(1.0, world.flight.pose(1.0), 0.1 * np.eye(6), world.flight.velocity(1.0), np.eye(3))
+    waiting = [fix for fix in world.fixes if give_fixes and fix.stamp > 1.0]
+    for i, sample in enumerate(world.imu):
+        state = fusion.add_imu(sample)
+        while waiting and waiting[0].arrival <= sample.stamp:
+            waiting.pop(0).give(fusion)
+        if i % 10 == 0 and sample.stamp > 1.0:
+            position = world.flight.position(sample.stamp) + errors[i // 10]
+            fusion.add_gps(sample.stamp, position, np.diag([1.0, 1.0, 2.25]))
+        if i % 5 == 0:
+            fusion.update()
+        if state is not None:
+            trace.states.append(state)
+    return fusion, trace
+
+
+def slow_errors(seed: int, n: int) -> np.ndarray:
+    """Of a receiver: four fifths of the variance wander over a minute."""
+    rng, rho = np.random.default_rng([seed, 5]), np.exp(-0.2 / 60.0)
+    slow = [rng.normal(size=3)]
+    for _ in range(n - 1):
+        slow.append(rho * slow[-1] + np.sqrt(1.0 - rho**2) * rng.normal(size=3))
+    out: np.ndarray = [1.0, 1.0, 1.5] * (np.sqrt(0.8) * np.array(slow) + np.sqrt(0.2) * rng.normal(size=(n, 3)))
+    return out
+
+
+def test_state_is_honest_by_gps_that_wanders() -> None:
+    nees: dict[float, list[float]] = {0.0: [], 30.0: []}
+    for seed in range(80, 90):
+        world = World(seed=seed, duration=25.0, rate=50.0)
+        for told, seen in nees.items():
+            _, trace = flown_with_gps(world, slow_errors(seed, 130), False, gps_correlation_time=told)
+            trace = trace.after(10.0)
+            covariances = np.array([s.pose_covariance[:3, :3] for s in trace.states])
+            errors = trace.position_errors[:, :, None]
+            seen.append(float((errors * np.linalg.solve(covariances, errors)).sum(axis=1).mean() / 3.0))
+    # Ten flights; within each the error hardly changes.
+    assert np.mean(nees[30.0]) < 1.6
+    assert np.mean(nees[0.0]) > 2.5
+
+
+def test_gps_that_wanders_does_not_spoil_what_registrations_know() -> None:
+    ratios = []
+    for seed in range(40, 43):
+        world = World(seed=seed, duration=30.0, rate=50.0)
+        world.correlate_fixes(2.0, seed)
+        rms = [
+            flown_with_gps(world, errors, True)[1].after(8.0).rms
+            for errors in (slow_errors(seed, 155), np.zeros((155, 3)))
+        ]
+        alone = run(new_fusion(fix_correlation_time=2.0), world).after(8.0).rms
+        ratios.append(rms[0] / alone)
+        assert rms[1] < alone
+    assert np.mean(ratios) < 1.15
+
+
+def test_gps_that_is_drawn_away_is_refused_beside_registrations() -> None:
+    """By 0.5 m/s, 25 m in all: every fix agrees with the one before it."""
+    world = World(seed=8, duration=60.0, rate=50.0)
+    world.correlate_fixes(2.0, 8)
+    errors = slow_errors(8, 305)
+    errors[50:] += 0.1 * np.arange(255)[:, None] * [1.0, 0.0, 0.0]
+    fusion, trace = flown_with_gps(world, errors, True)
+    counts = fusion.status().measurements
+    assert counts["pose"].refused == 0
+    assert counts["gps"].refused > 150
+    assert np.linalg.norm(trace.after(10.0).position_errors, axis=1).max() < 5.0
+    assert fusion.status().state is NavigationState.TRACKING

@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from geo_nav.fusion.correlation import Correlation
+from geo_nav.fusion.correlation import Correlation, inflation
 from geo_nav.fusion.slots import FactorSlots
 
 
@@ -27,10 +27,10 @@ def test_weights_do_not_depend_on_the_order_of_arrival():
     for order in orders:
         correlation, factors = Correlation(0.02, 10.0), {}
         for stamp in order:
-            factors[stamp] = correlation.factor("pose", stamp, 2.0)
-            follower = correlation.follower("pose", stamp, 2.0)
+            factors[stamp] = inflation(correlation.take("pose", stamp), 2.0)
+            follower = correlation.follower("pose", stamp)
             if follower is not None:
-                factors[follower[0]] = follower[1]
+                factors[follower[0]] = inflation(follower[1], 2.0)
         found.append([factors[stamp] for stamp in stamps])
     assert found[0] == found[1]
     assert found[0][0] == 1.0

@@ -16,7 +16,6 @@ from fusion_helpers import CONFIG, FRAME, T_BASE_CAMERA, Flight, Trace, World, n
 from geo_nav.fusion import Fusion, FusionConfig, FusionError
 from geo_nav.fusion.belief import Belief, pose3
 from geo_nav.fusion.camera import CameraCalibrationConfig
-from geo_nav.fusion.error_process import ErrorProcess
 from geo_nav.fusion.keys import StateKeys
 from geo_nav.fusion.measurements import PoseFix, pose_fix
 from geo_nav.fusion.tie_points import Reprojection, tie_points
@@ -69,28 +68,6 @@ def test_together_points_weigh_what_the_registration_says(window: tuple[float, f
             assert ratios.max() < 1.1
             # Registration weighs its matches a little differently.
             assert error @ error < 0.5
-
-
-def test_points_share_their_error_as_a_pose_does() -> None:
-    """In the axes of `map`: what is known of it from fixes before shifts a frame of points as it does a pose."""
-    process, config = ErrorProcess(5.0, 0.2), CONFIG.model_copy(update={"robust_loss": "none"})
-    moved = []
-    fix = replace(fix_of(frame_at(4.0, SiteCamera(3, count=300))), process=process)
-    fix = replace(fix, covariance=np.diag(np.repeat([1e-3, 1.0], 3) ** 2))
-    for one in (fix, replace(fix, points=None)):
-        keys = StateKeys.of(0, (gtsam.symbol("a", 0),))
-        graph, values = gtsam.NonlinearFactorGraph(), gtsam.Values()
-        for factor in one.factors(keys, config):
-            graph.add(factor)
-        known = np.array([0.0, 0.0, 0.0, 1.0, -2.0, 0.5])
-        graph.add(gtsam.PriorFactorVector(keys.auxiliaries[0], known, gtsam.noiseModel.Isotropic.Sigma(6, 1e-6)))
-        values.insert(keys.pose, fix.pose)
-        values.insert(keys.auxiliaries[0], np.zeros(6))
-        solved = gtsam.GaussNewtonOptimizer(graph, values).optimize().atPose3(keys.pose)
-        moved.append(solved.translation() - fix.pose.translation())
-    np.testing.assert_allclose(moved[1], np.sqrt(0.8) * known[3:], atol=1e-6)
-    # The weights of the points change with the shift, and the part that is theirs alone differs from the pose's.
-    np.testing.assert_allclose(moved[0], moved[1], atol=0.3)
 
 
 def test_independent_points_would_claim_too_much() -> None:

@@ -12,15 +12,16 @@ import numpy.typing as npt
 
 from geo_nav.fusion.auxiliary import GaussMarkov
 from geo_nav.fusion.belief import Belief
-from geo_nav.fusion.camera import CameraCalibrationConfig, CameraPose, CameraView
+from geo_nav.fusion.camera import CameraCalibrationConfig, CameraPoints, CameraPose, CameraView
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.imu_buffer import ImuBuffer, ImuSegment
 from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.fusion.keys import StateKeys
 from geo_nav.fusion.loss import robust
-from geo_nav.fusion.measurements import PoseFix, Registered
+from geo_nav.fusion.measurements import PoseFix
 from geo_nav.fusion.relative import RelativePose
 from geo_nav.fusion.sensors.residual import AUXILIARY, VELOCITY
+from geo_nav.fusion.tie_points import Reprojection
 
 Array = npt.NDArray[np.float64]
 
@@ -37,8 +38,8 @@ class CalibratedPose(PoseFix):
 
     @property
     def walks(self) -> tuple[GaussMarkov, ...]:
-        """All of the camera's, those that are held as well; then those of the errors."""
-        return (*self.view.walks, *super().walks)
+        """All of the camera's, those that are held as well."""
+        return self.view.walks
 
     def with_imu(self, imu: ImuBuffer) -> CalibratedPose:
         """The body turns between stamp and exposure."""
@@ -48,37 +49,39 @@ class CalibratedPose(PoseFix):
         """With the turning left out where it is not significant."""
         return replace(self, view=self.view.placed(belief.bias))
 
-    def factors(self, keys: StateKeys, config: FusionConfig) -> list[Any]:
-        """One factor on pose, velocity, bias, what of the camera is estimated, and what errors have in common."""
-        seen, covariance, shared = self.sighting()
-        residual = CameraPose(
-            stamp=self.stamp, covariance=covariance, walks=self.walks, seen=seen, view=self.view, shared=shared
+    def _residual(self) -> CameraPose:
+        return CameraPose(
+            stamp=self.stamp,
+            covariance=self.covariance,
+            walks=self.walks,
+            pose=self.pose,
+            view=self.view,
         )
-        return residual.factors(keys, config)
+
+    def factors(self, keys: StateKeys, config: FusionConfig) -> list[Any]:
+        """One factor on pose, velocity, bias and the variables of the camera that are estimated."""
+        if self.points is None:
+            return self._residual().factors(keys, config)
+        reprojection = Reprojection(self.points, self.pose, self.covariance)
+        points = CameraPoints(
+            stamp=self.stamp, covariance=np.eye(6), walks=self.walks, reprojection=reprojection, view=self.view
+        )
+        return points.factors(keys, config)
 
     def innovation(self, belief: Belief) -> tuple[Array, Array]:
         """(6,) rotation and position in the body frame; the covariance knows that of the calibration."""
-        residual = CameraPose(
-            stamp=self.stamp,
-            covariance=self.covariance,
-            walks=self.view.walks,
-            seen=Registered(self.pose),
-            view=self.view,
-            shared=np.zeros((6, 0)),
-        )
-        return residual.innovation(belief)
+        return self._residual().innovation(belief)
 
     def seat(self, belief: Belief) -> tuple[Any, Array, Array]:
         """With the calibration as the belief knows it."""
-        auxiliaries = belief.values_of(self.view.walks)
+        auxiliaries = belief.values_of(self.walks)
         pose = self.view.base(self.pose, belief.nav, belief.bias, auxiliaries)
         turn = pose.rotation().compose(belief.nav.attitude().inverse())
         nav = gtsam.NavState(pose, turn.rotate(belief.nav.velocity()))
         _, jacobian = self.view.seen(nav, belief.bias, auxiliaries)
         to_pose = np.linalg.inv(jacobian[:, :6])
-        by_camera = belief.by_auxiliaries(-to_pose @ jacobian[:, AUXILIARY:], self.view.walks)
-        covariance, by_errors = self._seat_of_errors(belief)
-        return pose, to_pose @ covariance @ to_pose.T, by_camera + to_pose @ by_errors
+        by_auxiliaries = belief.by_auxiliaries(-to_pose @ jacobian[:, AUXILIARY:], self.walks)
+        return pose, to_pose @ self.covariance @ to_pose.T, by_auxiliaries
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,5 +197,4 @@ def calibrated_fix(fix: PoseFix, camera: CameraCalibrationConfig, T_base_camera:
     """
     if not camera.estimated:
         return fix
-    view = _unset(camera, T_base_camera)
-    return CalibratedPose(fix.stamp, fix.pose, fix.covariance, view, points=fix.points, process=fix.process)
+    return CalibratedPose(fix.stamp, fix.pose, fix.covariance, _unset(camera, T_base_camera), points=fix.points)

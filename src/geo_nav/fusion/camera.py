@@ -28,7 +28,7 @@ from geo_nav.fusion.sensors.residual import (
 
 if TYPE_CHECKING:
     from geo_nav.fusion.imu_buffer import ImuBuffer
-    from geo_nav.fusion.measurements import Sighting
+    from geo_nav.fusion.tie_points import Reprojection
 
 Array = npt.NDArray[np.float64]
 
@@ -175,24 +175,43 @@ class CameraView:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CameraPose(ResidualMeasurement):
-    """A registered frame of a camera whose time offset and mounting are variables.
+    """An absolute pose as a camera says it whose time offset and mounting are variables.
 
     Attributes:
-        seen: what it says of the pose of `base_link` by the mounting as given.
+        pose: ``gtsam.Pose3`` of `base_link` in `map`, by the mounting as given.
         view: of the camera at the stamp.
-        shared: (6, n) derivatives of the error by the last n of the walks.
     """
 
     kind: ClassVar[str] = "pose"
     is_fix: ClassVar[bool] = True
 
-    seen: Sighting
+    pose: Any
     view: CameraView
-    shared: Array
 
     def residual(self, nav: Any, bias: Any, auxiliaries: Array) -> tuple[Array, Array]:
-        """(6,) of what was seen, less what the last auxiliary variables explain."""
-        own = len(self.view.walks)
-        pose, by_state = self.view.seen(nav, bias, auxiliaries[:own])
-        error, jacobian = self.seen.at(pose)
-        return error - self.shared @ auxiliaries[own:], np.hstack([jacobian @ by_state, -self.shared])
+        """(6,) rotation, rad, and translation, m, of the pose by the mounting as given, in its own axes."""
+        seen, jacobian = self.view.seen(nav, bias, auxiliaries)
+        difference = self.pose.between(seen)
+        return gtsam.Pose3.Logmap(difference), gtsam.Pose3.LogmapDerivative(difference) @ jacobian
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CameraPoints(ResidualMeasurement):
+    """The tie points of a frame of such a camera.
+
+    Attributes:
+        reprojection: of the points by the mounting as given; its errors have unit variance.
+        view: of the camera at the stamp.
+    """
+
+    kind: ClassVar[str] = "pose"
+    is_fix: ClassVar[bool] = True
+
+    reprojection: Reprojection
+    view: CameraView
+
+    def residual(self, nav: Any, bias: Any, auxiliaries: Array) -> tuple[Array, Array]:
+        """(6,) the reprojection's errors."""
+        seen, by_state = self.view.seen(nav, bias, auxiliaries)
+        error, jacobian = self.reprojection.at(seen)
+        return error, jacobian @ by_state

@@ -101,8 +101,7 @@ class CameraInputs(SensorInputs):
         ros = checked_covariance(covariance, 6, name)
         in_camera = covariance_gtsam_from_ros(ros, T_map_camera.rotation)
         camera = self._config.camera
-        process = self._config.registration_errors
-        fix = pose_fix(stamp - camera.time_offset, T_map_camera, in_camera, self._T_base_camera, process)
+        fix = pose_fix(stamp - camera.time_offset, T_map_camera, in_camera, self._T_base_camera)
         return calibrated_fix(fix, camera, self._T_base_camera)
 
     def add_relative_pose(

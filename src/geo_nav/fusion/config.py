@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -108,23 +107,17 @@ class FusionConfig(BaseModel):
     gps_velocity_sigma: float = Field(0.5, description="1 sigma of a GPS velocity axis if not given, m/s", gt=0)
 
     gps_correlation_time: float = Field(
-        0.5, description="correlation time of GPS position errors: fixes closer than this weigh less, s", ge=0, le=3.0
+        30.0, description="correlation time of the errors of GPS positions (0: independent), s", ge=0, le=600.0
+    )
+    gps_white_share: float = Field(
+        0.5, description="share of the variance of these errors that is new with every position", gt=0.0, le=1.0
     )
     fix_correlation_time: float = Field(
-        5.0, description="correlation time of the errors of absolute poses (0: independent), s", ge=0, le=60.0
-    )
-    fix_white_share: float = Field(
-        0.2, description="share of the variance of these errors that is new with every pose", gt=0.0, le=1.0
+        2.0, description="correlation time of the errors of absolute poses (0: independent), s", ge=0, le=3.0
     )
 
     registrations: Literal["pose", "points"] = Field(
         "pose", description="what a registered frame brings into the graph: its absolute pose, or its tie points"
-    )
-    track_correlation_time: float = Field(
-        2.0,
-        description="correlation time of the errors of motions tracked from successive registrations, s",
-        ge=0,
-        le=3.0,
     )
     track_spacing: float = Field(
         0.2, description="tracked frames closer than this to the last one in the graph are passed over, s", gt=0
@@ -157,15 +150,15 @@ class FusionConfig(BaseModel):
 
     @property
     def walks(self) -> tuple[GaussMarkov, ...]:
-        """The auxiliary variables of all sensors, of the camera and of the errors of its registrations."""
-        errors = self.registration_errors
+        """The auxiliary variables of all sensors, of the camera, and of the errors of GPS."""
+        errors = self.gps_errors
         return (self.barometer.walk, self.wheels.walk, *self.camera.walks, *([errors.walk] if errors else []))
 
-    @cached_property
-    def registration_errors(self) -> ErrorProcess | None:
-        """The process of the errors of absolute poses; None where they are independent, or their covariance is
-        inflated: GNC exchanges factors for others of another weight, and GTSAM cannot clone those of a process.
+    @property
+    def gps_errors(self) -> ErrorProcess | None:
+        """The process of the errors of GPS positions; None where they are independent, or their covariance is inflated:
+        GNC exchanges factors for others of another weight, and GTSAM cannot clone those of a process.
         """
-        if self.fix_correlation_time == 0.0 or self.robust_loss == "gnc":
+        if self.gps_correlation_time == 0.0 or self.robust_loss == "gnc":
             return None
-        return ErrorProcess(self.fix_correlation_time, self.fix_white_share)
+        return ErrorProcess("gps error", self.gps_correlation_time, self.gps_white_share)

@@ -131,6 +131,7 @@ class Fusion(CameraInputs):
                 velocity_covariance=checked_covariance(velocity_covariance, 3, "a GPS velocity"),
                 lever_arm=checked_vector(lever_arm, "a GPS lever arm"),
                 angular_velocity=np.zeros(3),
+                process=self._config.gps_errors,
             )
         )
 

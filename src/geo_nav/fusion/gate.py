@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,12 +11,12 @@ from scipy.stats import chi2
 
 from geo_nav.fusion.adaptation import NoiseAdaptation
 from geo_nav.fusion.config import FusionConfig
-from geo_nav.fusion.correlation import Correlation
+from geo_nav.fusion.correlation import Correlation, inflation
 from geo_nav.fusion.graph import GraphWindow
 from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.fusion.intake import FixOutcome
-from geo_nav.fusion.measurements import Measurement
+from geo_nav.fusion.measurements import GpsFix, Measurement, PoseFix
 from geo_nav.fusion.rival import Opposition, log_likelihood
 from geo_nav.fusion.spacing import Spacing
 
@@ -30,6 +31,10 @@ _SCATTERING = 0.15
 
 _JAMMED = 0.5
 """Where a larger share was, the state may have followed some of them, and is left for a rival sooner."""
+
+
+_FOLLOWED = 2.0
+"""Innovations of fixes correlate no longer than this, s, even where their errors do: the state follows them."""
 
 
 @dataclass
@@ -73,6 +78,7 @@ class Gate:
         self._adaptation = NoiseAdaptation()
         self._scatter: dict[str, float] = {}
         self._used: dict[tuple[str, float], Measurement] = {}
+        self._last_pose = -math.inf
         self.opposition = Opposition(config, imu, model)
 
     def clear(self) -> None:
@@ -81,6 +87,7 @@ class Gate:
         self._correlation.clear()
         self._scatter.clear()
         self._used.clear()
+        self._last_pose = -math.inf
         self.opposition.clear()
 
     def overthrown(self) -> None:
@@ -134,14 +141,15 @@ class Gate:
         verdicts.outcomes.append(FixOutcome(m.stamp, m.kind, not reason, reason, distance, len(error), tau))
         alone = False
         if not reason:
-            factor = self._correlation.factor(m.kind, m.stamp, tau)
-            verdicts.used.append(m.inflated(factor) if m.is_inflated else m)
+            interval = self._correlation.take(m.kind, m.stamp)
+            verdicts.used.append(m.inflated(inflation(interval, tau)) if m.is_inflated else m)
             self._remember(m)
             if m.is_inflated:
                 self._reweigh(m, tau, verdicts)
             self._spacing.take(m)
             if m.is_fix and self._config.noise_adaptation:
-                verdicts.excess *= self._adaptation.observe(distance, len(error), 1.0 / factor)
+                followed = inflation(interval, min(tau, _FOLLOWED))
+                verdicts.excess *= self._adaptation.observe(distance, len(error), 1.0 / followed)
         elif m.is_fix:
             alone = not self.opposition.take(m, belief, self._scatter.get(m.kind, 0.0) > _JAMMED)
             verdicts.refused += 1
@@ -151,20 +159,26 @@ class Gate:
 
     def _reweigh(self, m: Measurement, tau: float, verdicts: Verdicts) -> None:
         """A late measurement takes from the weight of the one after it: the order of arrival must not matter."""
-        follower = self._correlation.follower(m.kind, m.stamp, tau)
-        if follower is not None and (m.kind, follower[0]) in self._used:
-            verdicts.reweighed.append(self._used[m.kind, follower[0]].inflated(follower[1]))
+        follower = self._correlation.follower(m.kind, m.stamp)
+        if tau > 0.0 and follower is not None and (m.kind, follower[0]) in self._used:
+            verdicts.reweighed.append(self._used[m.kind, follower[0]].inflated(inflation(follower[1], tau)))
 
     def _remember(self, m: Measurement) -> None:
+        if isinstance(m, PoseFix):
+            self._last_pose = max(self._last_pose, m.stamp)
         self._used[m.kind, m.stamp] = m
         oldest = m.stamp - self._config.lag
         for old in [key for key in self._used if key[1] < oldest]:
             del self._used[old]
 
     def _margin(self, m: Measurement) -> float:
-        """How many times the gate's radius a measurement may be off; more than one is the benefit of the doubt."""
+        """How many times the gate's radius a measurement may be off; more than one is the benefit of the doubt.
+
+        GPS has none beside absolute poses: a site's model cannot be spoofed, and keeps the state right without it.
+        """
         trusted = m.is_fix and self._scatter.get(m.kind, 0.0) <= _SCATTERING
-        return self._config.gate_margin if trusted else 1.0
+        outranked = m.kind == GpsFix.kind and m.stamp - self._last_pose < self._config.coasting_after
+        return self._config.gate_margin if trusted and not outranked else 1.0
 
     def _objection_to_fix(self, fix: Measurement, distance: float, limit: float, likelihood: float) -> str:
         """Why a fix is not used; empty where it is."""

@@ -13,12 +13,13 @@ from gtsam.symbol_shorthand import X
 from geo_nav.fusion.auxiliary import GaussMarkov
 from geo_nav.fusion.belief import Belief, pose3, rot3
 from geo_nav.fusion.config import FusionConfig
-from geo_nav.fusion.error_process import ErrorProcess, square_root
+from geo_nav.fusion.error_process import ErrorProcess
 from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.keys import StateKeys
 from geo_nav.fusion.loss import robust
-from geo_nav.fusion.tie_points import Reprojection, TiePoints
+from geo_nav.fusion.sensors.residual import skew
+from geo_nav.fusion.tie_points import Reprojection, TiePoints, pose_factor
 from geo_nav.geodesy import Pose
 
 Array = npt.NDArray[np.float64]
@@ -62,25 +63,6 @@ def checked_stamp(stamp: float, name: str) -> float:
     if not np.isfinite(stamp):
         raise FusionError(f"the stamp of {name} is not finite")
     return float(stamp)
-
-
-class Sighting(Protocol):
-    """What a fix says of the pose of `base_link`."""
-
-    def at(self, T_map_base: Any) -> tuple[Array, Array]:
-        """(6,) predicted less measured at a ``gtsam.Pose3``, and its (6, 6) derivatives by that pose's tangent."""
-
-
-@dataclass(frozen=True, eq=False)
-class Registered:
-    """A pose as it was registered, ``gtsam.Pose3``."""
-
-    pose: Any
-
-    def at(self, T_map_base: Any) -> tuple[Array, Array]:
-        """Rotation (rad) and position (m) in the registered body's axes."""
-        difference = self.pose.between(T_map_base)
-        return gtsam.Pose3.Logmap(difference), gtsam.Pose3.LogmapDerivative(difference)
 
 
 class Measurement(Protocol):
@@ -149,29 +131,23 @@ class PoseFix:
         covariance: (6, 6) GTSAM order.
         points: the tie points that the pose is from, where these enter the graph in its place. Gate, start and rival
             go by the pose.
-        process: of the errors, or None where they are independent or the covariance is inflated.
     """
 
     kind: ClassVar[str] = "pose"
     is_fix: ClassVar[bool] = True
     may_insist: ClassVar[bool] = False
+    is_inflated: ClassVar[bool] = True
     spacing: ClassVar[float] = 0.0
 
     stamp: float
     pose: Any
     covariance: Array
     points: TiePoints | None = field(default=None, kw_only=True)
-    process: ErrorProcess | None = field(default=None, kw_only=True)
 
     @property
     def walks(self) -> tuple[GaussMarkov, ...]:
-        """Those of the errors; the camera's calibration is taken as it is."""
-        return () if self.process is None else (self.process.walk,)
-
-    @property
-    def is_inflated(self) -> bool:
-        """Where the process is not in the graph."""
-        return self.process is None
+        """None: the camera's calibration is taken as it is."""
+        return ()
 
     def correlation_time(self, config: FusionConfig) -> float:
         """As configured."""
@@ -186,44 +162,12 @@ class PoseFix:
         return self
 
     def factors(self, keys: StateKeys, config: FusionConfig) -> list[Any]:
-        """A prior on the pose, or the reprojection of the points; less the part of the error that is known."""
-        if self.points is None and self.process is None:
-            model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config, is_fix=True)
-            return [gtsam.PriorFactorPose3(keys.pose, self.pose, model)]
-        seen, covariance, shared = self.sighting()
-        model = robust(gtsam.noiseModel.Gaussian.Covariance(covariance), config, is_fix=True)
-
-        def error(factor: Any, values: Any, jacobians: Any) -> Array:
-            out, jacobian = seen.at(values.atPose3(keys.pose))
-            if jacobians is not None:
-                jacobians[0] = jacobian
-                for k in range(len(keys.auxiliaries)):
-                    jacobians[1 + k] = -shared
-            for key in keys.auxiliaries:
-                out = out - shared @ values.atVector(key)
-            return out
-
-        return [gtsam.CustomFactor(model, [keys.pose, *keys.auxiliaries], error)]
-
-    def sighting(self) -> tuple[Sighting, Array, Array]:
-        """What the graph gets of this fix.
-
-        Returns:
-            the error by the pose; its covariance (6, 6) but for what the process explains; (6, n) its derivatives by
-            the n numbers of the process, 6 or none.
-        """
-        if self.points is None:
-            seen: Sighting = Registered(self.pose)
-            covariance, root = self.covariance, square_root(self.covariance)
-            R = self.pose.rotation().matrix()
-        else:
-            # Its rows are whitened in the axes of the camera.
-            seen = Reprojection(self.points, self.pose, self.covariance)
-            covariance, root = np.eye(6), np.eye(6)
-            R = self.pose.rotation().matrix() @ self.points.T_base_camera.rotation().matrix()
-        if self.process is None:
-            return seen, covariance, np.zeros((6, 0))
-        return seen, self.process.white_share * covariance, self.process.shared(root, R)
+        """A prior on the pose, or the reprojection of the points."""
+        if self.points is not None:
+            reprojection = Reprojection(self.points, self.pose, self.covariance)
+            return [pose_factor(keys.pose, reprojection, robust(gtsam.noiseModel.Unit.Create(6), config, is_fix=True))]
+        model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config, is_fix=True)
+        return [gtsam.PriorFactorPose3(keys.pose, self.pose, model)]
 
     def innovation(self, belief: Belief) -> tuple[Array, Array]:
         """(6,) rotation and position in the body frame."""
@@ -240,15 +184,7 @@ class PoseFix:
             ``gtsam.Pose3``; the fix' part of its covariance (6, 6) in GTSAM order; its derivatives (6, n) by the
             auxiliary variables.
         """
-        return self.pose, *self._seat_of_errors(belief)
-
-    def _seat_of_errors(self, belief: Belief) -> tuple[Array, Array]:
-        """Covariance and derivatives of :meth:`seat`, for the pose as it was told."""
-        if self.process is None:
-            return self.covariance, np.zeros((6, len(belief.values)))
-        root = square_root(self.covariance)
-        shared = self.process.shared(root, self.pose.rotation().matrix())
-        return self.process.white_share * self.covariance, belief.by_auxiliaries(shared, (self.process.walk,))
+        return self.pose, self.covariance, np.zeros((6, len(belief.walks)))
 
     def moved(self, before: Belief, after: Belief) -> PoseFix:
         """Composed with the predicted motion."""
@@ -275,13 +211,12 @@ class GpsFix:
         velocity_covariance: (3, 3) (m/s)².
         lever_arm: (3,) antenna in `base_link`, m.
         angular_velocity: (3,) of the body at the stamp, rad/s: what the lever arm adds to the velocity.
+        process: of the errors of the position, or None where they are independent or the covariance is inflated.
     """
 
     kind: ClassVar[str] = "gps"
     is_fix: ClassVar[bool] = True
     may_insist: ClassVar[bool] = False
-    walks: ClassVar[tuple[GaussMarkov, ...]] = ()
-    is_inflated: ClassVar[bool] = True
     spacing: ClassVar[float] = 0.0
 
     stamp: float
@@ -291,6 +226,17 @@ class GpsFix:
     velocity_covariance: Array
     lever_arm: Array
     angular_velocity: Array
+    process: ErrorProcess | None = None
+
+    @property
+    def walks(self) -> tuple[GaussMarkov, ...]:
+        """Those of the errors."""
+        return () if self.process is None else (self.process.walk,)
+
+    @property
+    def is_inflated(self) -> bool:
+        """Where the process is not in the graph."""
+        return self.process is None
 
     def correlation_time(self, config: FusionConfig) -> float:
         """As configured."""
@@ -308,20 +254,44 @@ class GpsFix:
         return replace(self, velocity=self.velocity - swing)
 
     def factors(self, keys: StateKeys, config: FusionConfig) -> list[Any]:
-        """A factor on the position; one on the velocity where that was given."""
-        model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config, is_fix=True)
-        factors: list[Any] = [gtsam.GPSFactorArm(keys.pose, self.position, self.lever_arm, model)]
+        """A factor on the position, less the part of its error that is known; one on the velocity if there is any."""
+        factors: list[Any] = [self._position_factor(keys, config)]
         if self.velocity is not None:
             model = robust(gtsam.noiseModel.Gaussian.Covariance(self.velocity_covariance), config, is_fix=True)
             factors.append(gtsam.PriorFactorVector(keys.velocity, self.velocity, model))
         return factors
 
+    def _position_factor(self, keys: StateKeys, config: FusionConfig) -> Any:
+        covariance, shared = self.errors()
+        model = robust(gtsam.noiseModel.Gaussian.Covariance(covariance), config, is_fix=True)
+        if self.process is None:
+            return gtsam.GPSFactorArm(keys.pose, self.position, self.lever_arm, model)
+
+        def error(factor: Any, values: Any, jacobians: Any) -> Array:
+            pose = values.atPose3(keys.pose)
+            R = pose.rotation().matrix()
+            if jacobians is not None:
+                jacobians[0] = np.hstack([-R @ skew(self.lever_arm), R])
+                jacobians[1] = -shared
+            antenna: Array = pose.translation() + R @ self.lever_arm
+            known: Array = shared @ values.atVector(keys.auxiliaries[0])
+            return antenna - self.position - known
+
+        return gtsam.CustomFactor(model, [keys.pose, keys.auxiliaries[0]], error)
+
+    def errors(self) -> tuple[Array, Array]:
+        """The covariance (3, 3) of the position but for what the process explains, and the derivatives (3, n) of its
+        error by the n numbers of the process, 3 or none.
+        """
+        if self.process is None:
+            return self.covariance, np.zeros((3, 0))
+        return self.process.white_share * self.covariance, self.process.shared(self.covariance)
+
     def innovation(self, belief: Belief) -> tuple[Array, Array]:
         """(3,) position, or (6,) position and velocity, in `map`."""
         R = belief.nav.attitude().matrix()
-        x, y, z = self.lever_arm
         jacobian = np.zeros((6, 15))
-        jacobian[:3, :3] = -R @ np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+        jacobian[:3, :3] = -R @ skew(self.lever_arm)
         jacobian[:3, 3:6] = R
         jacobian[3:, 6:9] = R
         covariance = jacobian @ belief.covariance[:15, :15] @ jacobian.T
@@ -363,9 +333,7 @@ class Attitude:
         return gtsam.PoseRotationPrior3D(X(index), rot3(self.rotation), model)
 
 
-def pose_fix(
-    stamp: float, T_map_camera: Pose, covariance: Array, T_base_camera: Any, process: ErrorProcess | None = None
-) -> PoseFix:
+def pose_fix(stamp: float, T_map_camera: Pose, covariance: Array, T_base_camera: Any) -> PoseFix:
     """A fix of the base from a fix of the camera.
 
     Args:
@@ -373,10 +341,8 @@ def pose_fix(
         T_map_camera: camera in `map`.
         covariance: (6, 6) GTSAM order, of the camera pose.
         T_base_camera: ``gtsam.Pose3``.
-        process: of its errors.
     """
     # exp of a camera-frame perturbation, carried over the extrinsics: T_mc exp(ξ) T_cb = T_mb exp(Ad(T_bc) ξ).
     jacobian = T_base_camera.AdjointMap()
     covariance = jacobian @ covariance @ jacobian.T
-    pose = pose3(T_map_camera).compose(T_base_camera.inverse())
-    return PoseFix(stamp, pose, 0.5 * (covariance + covariance.T), process=process)
+    return PoseFix(stamp, pose3(T_map_camera).compose(T_base_camera.inverse()), 0.5 * (covariance + covariance.T))

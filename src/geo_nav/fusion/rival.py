@@ -20,7 +20,7 @@ from scipy.stats import chi2
 
 from geo_nav.fusion.belief import Belief
 from geo_nav.fusion.config import FusionConfig
-from geo_nav.fusion.correlation import Correlation
+from geo_nav.fusion.correlation import Correlation, inflation
 from geo_nav.fusion.graph import GraphWindow
 from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.imu_model import ImuModel
@@ -57,6 +57,8 @@ def seated(belief: Belief, fix: Measurement, config: FusionConfig) -> Belief:
         velocity = nav.velocity() if fix.velocity is None else fix.velocity
         nav = gtsam.NavState(nav.attitude(), fix.position - R @ fix.lever_arm, velocity)
         full[3:6, 3:6] = R.T @ fix.covariance @ R
+        full[3:6, 15:] = belief.by_auxiliaries(R.T @ fix.errors()[1], fix.walks)
+        full[15:, 3:6] = full[3:6, 15:].T
         if fix.velocity is not None:
             full[6:9, 6:9] = R.T @ fix.velocity_covariance @ R
     return replace(belief, nav=nav, covariance=full)
@@ -95,8 +97,8 @@ class Rival:
         self.first = self.last = fix.stamp
 
     def _weighed(self, fix: Measurement) -> Measurement:
-        factor = self._correlation.factor(fix.kind, fix.stamp, fix.correlation_time(self._config))
-        return fix.inflated(factor) if fix.is_inflated else fix
+        interval = self._correlation.take(fix.kind, fix.stamp)
+        return fix.inflated(inflation(interval, fix.correlation_time(self._config))) if fix.is_inflated else fix
 
     def _put(self, fix: Measurement) -> None:
         self.window.update([self._weighed(fix)])

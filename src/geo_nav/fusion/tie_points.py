@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import gtsam
 import numpy as np
 import numpy.typing as npt
 
@@ -217,3 +218,15 @@ def tie_points(
         raise FusionError(f"{(depths <= _NEAREST).sum()} of {n} tie points lie behind the camera that sees them")
     sigmas = np.hypot(of_pixels[:, None] / pinhole[:2], (of_points / depths)[:, None])
     return TiePoints((seen - pinhole[2:]) / pinhole[:2], hit, sigmas, T_base_camera)
+
+
+def pose_factor(key: int, reprojection: Reprojection, model: Any) -> Any:
+    """A factor on a pose whose camera is held."""
+
+    def error(factor: Any, values: Any, jacobians: Any) -> Array:
+        out, jacobian = reprojection.at(values.atPose3(key))
+        if jacobians is not None:
+            jacobians[0] = jacobian
+        return out
+
+    return gtsam.CustomFactor(model, [key], error)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from geo_nav.fusion.config import FusionConfig
-from geo_nav.fusion.correlation import Correlation
+from geo_nav.fusion.correlation import Correlation, inflation
 from geo_nav.fusion.graph import GraphWindow
 from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.imu_model import ImuModel
@@ -55,7 +55,7 @@ class TrackGate:
             newest: stamp of the newest state that there will be, s.
         """
         c = self._config
-        tau = c.track_correlation_time
+        tau = c.fix_correlation_time
         oldest = max(window.states[0].stamp, newest - c.lag + c.min_state_spacing)
         used: dict[float, RelativePose] = {}
         outcomes: dict[float, FixOutcome] = {}
@@ -87,7 +87,7 @@ class TrackGate:
         registrations are correlated.
         """
         if reference != self._reference:
-            self._factor = self._correlation.factor("track", reference, self._config.track_correlation_time)
+            self._factor = inflation(self._correlation.take("track", reference), self._config.fix_correlation_time)
             self._reference = reference
         return self._factor
 

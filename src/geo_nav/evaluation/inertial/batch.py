@@ -28,7 +28,7 @@ _ITERATIONS = 25
 
 
 def batch_positions(
-    record: Record, start: Start, given: npt.NDArray[np.intp], interval: float, guesses: Sequence[Mapping[int, Any]]
+    record: Record, start: Start, given: npt.NDArray[np.intp], guesses: Sequence[Mapping[int, Any]]
 ) -> dict[int, Array]:
     """Levenberg-Marquardt over all states at once: prior, IMU factors, the given fixes with our loss and weights.
 
@@ -36,7 +36,6 @@ def batch_positions(
         record: log.
         start: the prior.
         given: indices of the fixes that are used.
-        interval: between them, s.
         guesses: first guesses, ``gtsam.NavState`` at every fix after the start by index, where the graph has its
             states; the solution with the least error counts.
 
@@ -59,7 +58,7 @@ def batch_positions(
         _add_imu(graph, values, record, start, stamps)
         for k, i in enumerate(indices, start=1):
             if i in used:
-                for factor in _fix(record, i, interval).factors(StateKeys.of(k), record.config):
+                for factor in _fix(record, i).factors(StateKeys.of(k), record.config):
                     graph.add(factor)
         solved = _solved(graph, values)
         if solved is not None and graph.error(solved) < least:
@@ -120,9 +119,9 @@ def _add_imu(
         graph.add(gtsam.CombinedImuFactor(X(k), V(k), X(k + 1), V(k + 1), B(k), B(k + 1), pim))
 
 
-def _fix(record: Record, index: int, interval: float) -> GpsFix:
+def _fix(record: Record, index: int) -> GpsFix:
     c, fixes = record.config, record.fixes
-    fix = GpsFix(
+    return GpsFix(
         stamp=float(fixes.stamps[index]),
         position=fixes.positions[index],
         covariance=np.diag(fixes.sigmas**2),
@@ -131,5 +130,3 @@ def _fix(record: Record, index: int, interval: float) -> GpsFix:
         lever_arm=np.zeros(3),
         angular_velocity=np.zeros(3),
     )
-    tau = c.gps_correlation_time
-    return fix if tau == 0.0 else fix.inflated(1.0 / math.tanh(interval / (2.0 * tau)))

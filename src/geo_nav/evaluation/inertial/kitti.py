@@ -53,6 +53,7 @@ def drive(data: Path) -> Record:
         gyroscope_noise=noise["GyroscopeSigma"],
         accelerometer_bias_walk=noise["AccelerometerBiasSigma"],
         gyroscope_bias_walk=noise["GyroscopeBiasSigma"],
+        gps_correlation_time=0.0,
     )
     return Record(
         name="kitti",

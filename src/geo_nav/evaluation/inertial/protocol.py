@@ -137,7 +137,7 @@ def run_record(record: Record, start: Start, interval: float, tick: Callable[[st
     assert status is not None
     if chosen.withheld:
         try:
-            solved = batch_positions(record, start, chosen.given, interval, list(guesses.values()))
+            solved = batch_positions(record, start, chosen.given, list(guesses.values()))
             positions = np.array([solved[i] for i in chosen.scored])
             tracks[BATCH] = _track(record, chosen, positions, None)
         except EvaluationError as error:

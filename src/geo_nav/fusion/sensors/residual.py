@@ -10,7 +10,7 @@ import gtsam
 import numpy as np
 import numpy.typing as npt
 
-from geo_nav.fusion.auxiliary import GaussMarkov, columns, means
+from geo_nav.fusion.auxiliary import GaussMarkov
 from geo_nav.fusion.keys import StateKeys
 from geo_nav.fusion.loss import robust
 
@@ -70,7 +70,7 @@ class ResidualMeasurement(ABC):
 
     def zero_jacobian(self, rows: int) -> Array:
         """A Jacobian of a residual (rows,) that depends on nothing."""
-        return np.zeros((rows, AUXILIARY + len(means(self.walks))))
+        return np.zeros((rows, AUXILIARY + len(self.walks)))
 
     def correlation_time(self, config: FusionConfig) -> float:
         """The errors count as independent."""
@@ -95,18 +95,18 @@ class ResidualMeasurement(ABC):
         keys = factor.keys()
         pose = values.atPose3(keys[0])
         nav = gtsam.NavState(pose, values.atVector(keys[1]))
-        estimated = [column for walk, column in zip(self.walks, columns(self.walks), strict=True) if walk.estimated]
-        auxiliaries = means(self.walks)
-        for column, key in zip(estimated, keys[3:], strict=True):
-            auxiliaries[column] = values.atVector(key)
+        estimated = [k for k, walk in enumerate(self.walks) if walk.estimated]
+        auxiliaries = np.array([walk.start for walk in self.walks])
+        for k, key in zip(estimated, keys[3:], strict=True):
+            auxiliaries[k] = values.atVector(key)[0]
         error, jacobian = self.residual(nav, values.atConstantBias(keys[2]), auxiliaries)
         if jacobians is not None:
             jacobians[0] = jacobian[:, :6]
             # The velocity of the graph is in `map`, that of a belief's tangent in the body.
             jacobians[1] = jacobian[:, VELOCITY] @ pose.rotation().matrix().T
             jacobians[2] = jacobian[:, 9:15]
-            for i, column in enumerate(estimated):
-                jacobians[3 + i] = jacobian[:, AUXILIARY:][:, column]
+            for i, k in enumerate(estimated):
+                jacobians[3 + i] = jacobian[:, AUXILIARY + k : AUXILIARY + k + 1]
         return error + self.shift
 
     def innovation(self, belief: Belief) -> tuple[Array, Array]:
