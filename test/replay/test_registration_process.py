@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,9 +121,12 @@ def test_a_replay_is_broken_off_while_it_waits_for_a_registration(
     flight: tuple[Simulation, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stuck = signalled(monkeypatch, signal.SIGSTOP)
-    outcome = replay_bag(flight[1], tmp_path, options(flight[0], lambda: bool(stuck)))
+    given = options(flight[0], lambda: bool(stuck) and time.monotonic() > stuck[0] + 3.0)
+    slow = ReplayConfig(registration_seconds=1.2)  # two frames a second: another one waits when this is over
+    given = replace(given, parameters=replace(given.parameters, replay=slow))
+    outcome = replay_bag(flight[1], tmp_path, given)
     assert outcome.interrupted
-    assert time.monotonic() - stuck[0] < 10.0
+    assert 3.0 < time.monotonic() - stuck[0] < 20.0
     with open_bag(tmp_path / "bag") as bag:
         assert bag.topics["/geo_nav/absolute_pose"].count == 2
 

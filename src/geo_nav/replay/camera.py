@@ -165,9 +165,11 @@ class Registering:
     def _done(self, frame: Frame) -> None:
         with self._context.profile("waiting for a registration"):
             answer = self._process.answer()
+        if answer is None:  # the replay is being ended, and the process is still busy
+            return
         if isinstance(answer, GeoNavError):
             self._context.log.failed("registration", answer)
-        elif answer is not None:
+        else:
             self._publish(frame, answer)
         self._busy = False
         self._next()
