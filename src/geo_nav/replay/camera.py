@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -201,6 +202,8 @@ class TrackingFrames:
 
     def __init__(self, context: CameraContext) -> None:
         self._context = context
+        # In the node the matcher does it, for the whole process.
+        cv2.setNumThreads(context.config.matching.threads)
         self._tracker = FrameTracker(context.config.tracking, vehicle_mask(context.config.masks), self._as_seen)
         self._seen: CameraFrame | None = None
         self._pool = ThreadPoolExecutor(1, "tracking")
