@@ -105,6 +105,34 @@ def test_a_frame_set_into_a_wider_view_is_matched_where_it_lies() -> None:
         assert np.median(np.linalg.norm(matches.reference - matches.query, axis=1)) < 0.6
 
 
+def test_scores_and_shifts_are_those_of_the_correlation_written_out() -> None:
+    view = landscape(9, 240)
+    left, top, half, reach = 30, 18, 16, 8
+    frame = shifted(view, -3.0, 2.0)[top : top + 150, left : left + 170]
+    mask = np.ones(frame.shape, bool)
+    mask[40:80, 30:90] = mask[120:] = False
+    matcher = create_matcher("orientation", window=2 * half, window_reach=float(reach), ratio=1.0)
+    query, reference = matcher.extract(frame, mask), matcher.extract(view)
+    margin = np.array([left, top])
+    embedded = replace(query, keypoints=(query.keypoints + margin).astype(np.float32), size=(240, 240))
+    matches = matcher.match(embedded, reference)
+    assert 20 < len(matches) < len(matcher.extract(frame).keypoints) - 10
+    # Windows at the view's border are looked for beyond it, where nothing is.
+    beyond = np.pad(reference.field, reach)
+    for there, here, score in zip(matches.reference, matches.query.astype(int), matches.scores, strict=True):
+        u, v = here - margin - half
+        window = query.field[v : v + 2 * half, u : u + 2 * half].astype(complex)
+        surface = np.zeros((2 * reach + 1, 2 * reach + 1))
+        for dv, du in np.ndindex(surface.shape):
+            y, x = v + top + dv, u + left + du
+            other = beyond[y : y + 2 * half, x : x + 2 * half].astype(complex)
+            norm = np.linalg.norm(window) * np.linalg.norm(other) + 1e-6 * half**2
+            surface[dv, du] = (window.conj() * other).sum().real / norm
+        best = np.unravel_index(surface.argmax(), surface.shape)
+        assert score == pytest.approx(surface.max(), abs=1e-5)
+        assert np.abs(there - here - (np.array(best[::-1]) - reach)).max() <= 0.5
+
+
 def test_a_picture_of_another_type_is_refused() -> None:
     with pytest.raises(MatchingError):
         create_matcher("orientation").extract(np.zeros((64, 64, 4), np.uint8))

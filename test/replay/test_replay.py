@@ -33,7 +33,7 @@ from geo_nav.simulation import Simulation
 from geo_nav.site import load_site
 from replay_helpers import short_flight
 
-LATENCY = 0.3
+LATENCY = 0.1
 MEASURED = {"milliseconds", "stage_milliseconds", "update_milliseconds"}
 """Fields that say how long something really took."""
 

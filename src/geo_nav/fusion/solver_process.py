@@ -3,18 +3,11 @@
 GTSAM's bindings hold Python's interpreter while they solve, for tens of milliseconds: an IMU callback beside them waits
 as long. In another process they hold another interpreter. And what kills that process, a fault inside GTSAM or the
 kernel's lack of memory, no longer takes the odometry away: a new one goes on from the last good state.
-
-Both ends talk through a private pair of sockets, never through anything that another process could write to.
 """
 
 from __future__ import annotations
 
 import os
-import signal
-import socket
-import struct
-import subprocess
-import sys
 from collections import deque
 from dataclasses import dataclass, field, fields, replace
 from multiprocessing.connection import Connection
@@ -23,6 +16,7 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
+from geo_nav.child_process import start_child
 from geo_nav.fusion.belief import Belief
 from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.errors import FusionError
@@ -150,15 +144,7 @@ class SolverProcess:
         self._begin()
 
     def _begin(self) -> None:
-        ours, theirs = socket.socketpair()
-        # Neither end waits for ever for the other.
-        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
-            ours.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(_PATIENCE), 0))
-        # Not `-m`: what it sends would then be of the module `__main__`.
-        command = [sys.executable, "-c", f"from {__name__} import main; main({theirs.fileno()})"]
-        self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL)
-        theirs.close()
-        self._pipe = Connection(ours.detach())
+        self._process, self._pipe = start_child(__name__, _PATIENCE)
         self._pipe.send((self._config, self._frame))
 
     def close(self) -> None:
@@ -267,8 +253,7 @@ def _added(before: Counts, now: Counts) -> Counts:
 
 
 def main(descriptor: int) -> None:
-    """Answer until the other end is closed; a Ctrl-C is the owner's business."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Answer until the other end is closed."""
     pipe = Connection(descriptor)
     try:
         solver = _Solver(*pipe.recv())

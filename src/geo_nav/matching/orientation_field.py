@@ -38,12 +38,24 @@ def orientation_field(
     different sensors and seasons, Ye et al. (IEEE TGRS 2019, CFOG).
     """
     smooth = cv2.GaussianBlur(image.astype(np.float32), (0, 0), blur)
-    gradient = cv2.Sobel(smooth, cv2.CV_32F, 1, 0) + 1j * cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
-    gradient = gradient.reshape(*image.shape[:2], -1)
-    doubled = (gradient * gradient).sum(axis=2)
-    strength = np.sqrt((gradient.real**2 + gradient.imag**2).sum(axis=2))
+    du, dv = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
+    # The square of the complex number du + i dv, summed over the channels, and that of its length.
+    along, across, mixed = _sum(du * du), _sum(dv * dv), _sum(du * dv)
+    strength = np.sqrt(along + across)
     kept = eroded_mask(mask, image.shape, margin=4)
     if kept is not None:
-        doubled, strength = doubled * kept, strength * kept
+        strength = strength * kept
     mean = cv2.GaussianBlur(strength, (0, 0), _NEIGHBOURHOOD) + _WEAKEST
-    return np.asarray(doubled / (np.maximum(strength, 1e-6) * mean), np.complex64)
+    scale = 1.0 / (np.maximum(strength, 1e-6) * mean)
+    if kept is not None:
+        scale *= kept
+    field = np.empty(strength.shape, np.complex64)
+    field.real, field.imag = (along - across) * scale, 2.0 * mixed * scale
+    return field
+
+
+def _sum(channels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(H, W) sum of the channels of (H, W) or (H, W, C)."""
+    if channels.ndim == 2:
+        return channels
+    return np.asarray(cv2.transform(channels, np.ones((1, channels.shape[2]), np.float32)))

@@ -1,7 +1,7 @@
 """The camera node in the time of the bag: its two threads, each of which takes as long as the settings say.
 
-The real work is done on threads of their own and is waited for only when the time of the bag has come to its result. So
-two cores are used, and no result depends on how fast they are.
+The real work is done beside, in a process and on a thread, and is waited for only when the time of the bag has come to
+its result. So two cores are used, and no result depends on how fast they are.
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-from sensor_msgs.msg import CompressedImage
 
+from geo_nav import GeoNavError
 from geo_nav.geodesy import Pose, TransformTree
 from geo_nav.nodes.camera_frame import Frame
 from geo_nav.nodes.conversion import seconds
 from geo_nav.nodes.frame_registration import (
     PRIOR_PATIENCE,
     TRACKING_PATIENCE,
-    FrameRegistration,
     frame_as_seen,
     mounting_of,
     registration_messages,
@@ -31,15 +32,14 @@ from geo_nav.nodes.frame_registration import (
 from geo_nav.nodes.frame_tracking import FrameQueue, FrameTracker, Registered, Tracked
 from geo_nav.nodes.odometry_history import OdometryHistory
 from geo_nav.nodes.settings import CameraNodeConfig
-from geo_nav.registration import AbsolutePose
 from geo_nav.registration.masks import vehicle_mask
 from geo_nav.registration.tracking_follower import CameraFrame
 from geo_nav.replay.agenda import Agenda
 from geo_nav.replay.config import ReplayConfig
 from geo_nav.replay.pictures import PictureChoice
 from geo_nav.replay.profile import Profile
+from geo_nav.replay.registration_process import Answer, RegistrationProcess, Task
 from geo_nav.replay.warning_log import WarningLog
-from geo_nav.site import SiteModel
 
 Array = npt.NDArray[np.float64]
 Publish = Callable[[str, Any], None]
@@ -105,38 +105,34 @@ class Registering:
 
     Args:
         context: what it shares.
-        site: the model.
-        cancelled: True makes do with what a registration has tried.
+        descriptor: the site's `site.yaml`, or its folder.
+        stopped: True ends the wait for a registration.
         pictures: which frames get a debug picture.
         registered: takes every accepted registration.
 
     Raises:
-        GeoNavError: the renderer, the matcher or a mask cannot be made.
+        GeoNavError: the site cannot be read, or the renderer, the matcher or a mask cannot be made.
     """
 
     def __init__(
         self,
         context: CameraContext,
-        site: SiteModel,
-        cancelled: Callable[[], bool],
+        descriptor: Path,
+        stopped: Callable[[], bool],
         pictures: PictureChoice,
         registered: Callable[[Registered], None],
     ) -> None:
         self._context = context
-        self._pictures = pictures
         self._registered = registered
-        self._pool = ThreadPoolExecutor(1, "registration")
         self._newest: Frame | None = None
         self._busy = False
         self._wait = PriorWait(context)
-        with context.profile("loading of renderer and matcher"):
-            # OpenGL contexts belong to a thread.
-            self._registration = self._pool.submit(FrameRegistration, context.config, site, cancelled).result()
+        with context.profile("loading of site, renderer and matcher"):
+            self._process = RegistrationProcess(context.config, descriptor, pictures, stopped)
 
     def close(self) -> None:
-        """Waits for the registration under way and ends the thread."""
-        self._pool.submit(self._registration.close)
-        self._pool.shutdown()
+        """Ends the process, and the registration under way with it."""
+        self._process.close()
 
     def offer(self, frame: Frame) -> None:
         """A frame as it comes."""
@@ -164,39 +160,34 @@ class Registering:
             self._busy = False
             self._next()
             return
-        future = self._pool.submit(self._work, self._context.agenda.now, frame, prior, mounting)
-        self._context.agenda.after(self._context.times.registration_seconds, lambda: self._done(frame, future))
+        self._process.begin(Task(self._context.agenda.now, frame, prior, mounting))
+        self._context.agenda.after(self._context.times.registration_seconds, lambda: self._done(frame))
 
-    def _work(
-        self, now: int, frame: Frame, prior: tuple[Pose, Array], mounting: Pose
-    ) -> tuple[AbsolutePose, Registered, CompressedImage | None]:
-        profile = self._context.profile
-        result = self._registration.register(frame, prior, mounting)
-        for stage, milliseconds in result.milliseconds.items():
-            profile.add("registration" if stage == "total" else f"registration: {stage}", 1e-3 * milliseconds)
-        picture = None
-        if self._pictures.wanted(now, str(result.status)):
-            begin = time.perf_counter()
-            picture = self._registration.picture(result, frame)
-            profile.add("debug pictures", time.perf_counter() - begin)
-        return result, self._registration.registered(result, frame), picture
-
-    def _done(self, frame: Frame, future: Future[tuple[AbsolutePose, Registered, CompressedImage | None]]) -> None:
-        context = self._context
-        with context.profile("waiting for a registration"):
-            answer = context.log.guarded("registration", future.result)
-        if answer is not None:
-            result, registered, picture = answer
-            pose, points = registration_messages(result, frame, context.config.map_frame)
-            context.publish("absolute_pose", pose)
-            if points is not None:
-                context.publish("tie_points", points)
-            if result.accepted:
-                self._registered(registered)
-            if picture is not None:
-                context.publish("picture", picture)
+    def _done(self, frame: Frame) -> None:
+        with self._context.profile("waiting for a registration"):
+            answer = self._process.answer()
+        if answer is None:  # the replay is being ended, and the process is still busy
+            return
+        if isinstance(answer, GeoNavError):
+            self._context.log.failed("registration", answer)
+        else:
+            self._publish(frame, answer)
         self._busy = False
         self._next()
+
+    def _publish(self, frame: Frame, answer: Answer) -> None:
+        context, result = self._context, answer.result
+        for stage, milliseconds in result.milliseconds.items():
+            context.profile.add("registration" if stage == "total" else f"registration: {stage}", 1e-3 * milliseconds)
+        pose, points = registration_messages(result, frame, context.config.map_frame)
+        context.publish("absolute_pose", pose)
+        if points is not None:
+            context.publish("tie_points", points)
+        if result.accepted:
+            self._registered(Registered(frame, result, answer.view))
+        if answer.picture is not None:
+            context.profile.add("debug pictures", answer.picture_seconds)
+            context.publish("picture", answer.picture)
 
 
 class TrackingFrames:
@@ -211,6 +202,8 @@ class TrackingFrames:
 
     def __init__(self, context: CameraContext) -> None:
         self._context = context
+        # In the node the matcher does it, for the whole process.
+        cv2.setNumThreads(context.config.matching.threads)
         self._tracker = FrameTracker(context.config.tracking, vehicle_mask(context.config.masks), self._as_seen)
         self._seen: CameraFrame | None = None
         self._pool = ThreadPoolExecutor(1, "tracking")

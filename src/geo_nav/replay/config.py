@@ -11,7 +11,7 @@ class ReplayConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     registration_seconds: float = Field(
-        0.3, description="from the begin of a registration to its result, as a small computer has it, s", gt=0, le=60
+        0.1, description="from the begin of a registration to its result, as on two x86 cores, s", gt=0, le=60
     )
     tracking_seconds: float = Field(0.03, description="the same of a tracked frame, s", gt=0, le=60)
     update_seconds: float = Field(0.02, description="from one update of the graph to the next, at least, s", gt=0, le=1)

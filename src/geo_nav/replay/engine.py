@@ -76,7 +76,7 @@ class Replay:
             )  # fmt: skip
             pictures = PictureChoice(p.replay, journey.bag.end - journey.bag.begin)
             self._tracking = TrackingFrames(context)
-            self._registering = Registering(context, journey.site, stopped, pictures, self._tracking.registered)
+            self._registering = Registering(context, journey.descriptor, stopped, pictures, self._tracking.registered)
         self._handlers = self._handlers_of(journey)
 
     def run(self, progress: Callable[[float], object] | None = None) -> Outcome:

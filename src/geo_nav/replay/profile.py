@@ -8,17 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_PROCESSES = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+
 
 class Profile:
-    """Wall time by stage. The stages of other threads are added by name, and overlap those of this one."""
+    """Wall time by stage. Stages of other threads and processes are added by name, and overlap those of this one."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._inside: list[float] = []
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
+        self._wall, self._cpu = time.perf_counter(), _cpu_seconds()
 
     def add(self, stage: str, seconds: float) -> None:
-        """So much more of a stage; for other threads."""
+        """So much more of a stage; for other threads and processes."""
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
     @contextmanager
@@ -35,10 +37,18 @@ class Profile:
                 self._inside[-1] += spent
 
     def resources(self) -> dict[str, Any]:
-        """What the process has used since this was made, for `run.json`; its memory since it began."""
+        """What this process and its children that have ended have used since this was made, for `run.json`.
+
+        The memory is the most that this process has had since it began, and that any of those had, together.
+        """
+        own, others = (resource.getrusage(who).ru_maxrss for who in _PROCESSES)
         return {
-            "cpu_seconds": time.process_time() - self._cpu,
+            "cpu_seconds": _cpu_seconds() - self._cpu,
             "wall_seconds": time.perf_counter() - self._wall,
-            "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0,
+            "peak_rss_mb": (own + others) / 1024.0,
             "by_stage": dict(sorted(self.seconds.items(), key=lambda item: -item[1])),
         }
+
+
+def _cpu_seconds() -> float:
+    return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, _PROCESSES))

@@ -25,11 +25,14 @@ class WarningLog:
         """Does something; None, and a warning, where it fails, as :meth:`geo_nav.nodes.base.GeoNavNode.guarded`."""
         try:
             return action(*arguments)
-        except GeoNavError as error:
-            self.add(f"{what}: {error}", f"{what}: {type(error).__name__}")
         except Exception as error:  # as in a node, a message must not end the navigation
-            self.add(f"{what}: {type(error).__name__}: {error}", f"{what}: {type(error).__name__}")
+            self.failed(what, error)
         return None
+
+    def failed(self, what: str, error: Exception) -> None:
+        """A warning of an error; of those of one class the first is kept."""
+        text = str(error) if isinstance(error, GeoNavError) else f"{type(error).__name__}: {error}"
+        self.add(f"{what}: {text}", f"{what}: {type(error).__name__}")
 
     def lines(self) -> list[str]:
         """Each with how often it was said, the most frequent first."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
+from numpy.lib.stride_tricks import sliding_window_view
 
 from geo_nav.matching.config import MatchingConfig
 from geo_nav.matching.features import check_image
@@ -21,8 +24,6 @@ _PEAK = 4
 """Correlation within this many pixels of the best belongs to the same peak."""
 _TRUSTED_SHARE = 0.75
 """A window counts if the mask leaves this share of it."""
-_BATCH = 32
-"""Windows that are transformed at once; bounds the memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,14 +74,12 @@ class OrientationMatcher:
         assert isinstance(reference, WindowFeatures)
         reach = self._config.window_reach if radius is None else min(radius, self._config.window_reach)
         search = max(_PEAK + 1, int(np.ceil(reach)))
-        predicted = np.rint(query.keypoints).astype(np.int64)
-        batches = [slice(k, k + _BATCH) for k in range(0, len(predicted), _BATCH)]
-        rows = [self._correlate(query.field, query.centres[b], reference.field, predicted[b], search) for b in batches]
+        rows = [_peaks(surfaces, search, self._config.ratio) for surfaces in self._correlate(query, reference, search)]
         shift = np.concatenate([r[0] for r in rows]) if rows else np.zeros((0, 2), np.float32)
         score = np.concatenate([r[1] for r in rows]) if rows else np.zeros(0, np.float32)
         good = score > 0.0
         found = query.keypoints[good]
-        there = (predicted[good] + shift[good]).astype(np.float32)
+        there = (np.rint(found) + shift[good]).astype(np.float32)
         return Matches(found, there, score[good], support=float(self._config.window), reach=float(search))
 
     def _centres(self, width: int, height: int) -> npt.NDArray[np.int64]:
@@ -94,53 +93,79 @@ class OrientationMatcher:
         u, v = np.meshgrid(along(width), along(height))
         return np.column_stack([u.ravel(), v.ravel()])
 
-    def _correlate(
-        self,
-        query: Complex,
-        centres: npt.NDArray[np.int64],
-        reference: Complex,
-        predicted: npt.NDArray[np.int64],
-        search: int,
-    ) -> tuple[Float, Float]:
-        """Displacement (n, 2) of windows from where they are predicted, and score (n,), 0 if unsure."""
-        half, reach = self._half, self._half + search
-        templates = _windows(query, centres, half)
-        around = _windows(reference, predicted, reach)
-        size = scipy.fft.next_fast_len(2 * reach)
-        shape = (size, size)
-        spectrum = scipy.fft.fft2(around, shape, workers=self._config.threads)
-        spectrum *= np.conj(scipy.fft.fft2(templates, shape, workers=self._config.threads))
-        # The part of the circular correlation that does not wrap around: one value for each displacement.
-        side = 2 * search + 1
-        correlation = scipy.fft.ifft2(spectrum, workers=self._config.threads).real[:, :side, :side]
-        own = np.sqrt((np.abs(templates) ** 2).sum(axis=(1, 2)))[:, None, None]
-        norm = own * np.sqrt(_window_energy(around, half, side)) + 1e-6 * half**2
-        return _peaks(correlation / norm, search, self._config.ratio)
+    def _correlate(self, query: WindowFeatures, reference: WindowFeatures, search: int) -> Iterator[Float]:
+        """Normalised correlation of the windows, (n, side, side) for each row of them: a value for each displacement.
+
+        Four neighbouring windows share a quarter, and correlation is linear: each quarter is transformed once, over
+        as much of the reference as it may move, and a window's spectrum is the sum of those of its four quarters.
+        """
+        if not len(query.centres):
+            return
+        half, workers = self._half, self._config.threads
+        first = query.centres.min(axis=0)
+        column, row = ((query.centres - first) // half).T
+        kept = np.zeros((row.max() + 1, column.max() + 1), bool)
+        kept[row, column] = True
+        needed = np.zeros((kept.shape[0] + 1, kept.shape[1] + 1), bool)
+        for down, right in itertools.product((0, 1), (0, 1)):
+            needed[down : down + kept.shape[0], right : right + kept.shape[1]] |= kept
+
+        height, width = (half * count for count in needed.shape)
+        left, top = first - half
+        # All keypoints lie equally far from their windows: the margin of the picture in a wider one.
+        du, dv = np.rint(query.keypoints[0]).astype(np.int64) - query.centres[0]
+        here = _planes(query.field, left, top, width, height)
+        there = _planes(reference.field, left + du - search, top + dv - search, width + 2 * search, height + 2 * search)
+        own = np.sqrt(_window_energy(here, 2 * half)[::half, ::half])
+        other = np.sqrt(_window_energy(there, 2 * half))
+
+        side, extent = 2 * search + 1, half + 2 * search
+        size = scipy.fft.next_fast_len(extent, real=True)
+        spectra = np.zeros((0, size, size // 2 + 1), np.complex64)
+        for k, used in enumerate(needed):
+            above, spectra = spectra, np.zeros((len(used), size, size // 2 + 1), np.complex64)
+            quarters = _columns(here[:, half * k : half * (k + 1)], half, half)[:, used]
+            around = _columns(there[:, half * k : half * k + extent], extent, half)[:, used]
+            moved = _spectrum(around, size, workers)
+            spectra[used] = (np.conj(_spectrum(quarters, size, workers)) * moved).sum(axis=0)
+            if k == 0 or not kept[k - 1].any():
+                continue
+            c = np.flatnonzero(kept[k - 1])
+            whole = above[c] + above[c + 1] + spectra[c] + spectra[c + 1]
+            # Of the circular correlation the part that does not wrap around.
+            rows = scipy.fft.ifft(whole, axis=1, overwrite_x=True, workers=workers)[:, :side]
+            correlation = scipy.fft.irfft(rows, size, axis=2, workers=workers)[:, :, :side]
+            energy = _columns(other[None, half * (k - 1) : half * (k - 1) + side], side, half)[0, c]
+            yield correlation / (own[k - 1, c, None, None] * energy + np.float32(1e-6 * half**2))
 
 
-def _windows(field: Complex, centres: npt.NDArray[np.int64], half: int) -> Complex:
-    """(n, 2 half, 2 half) windows of a field, 0 outside of it."""
-    padded = np.pad(field, 2 * half)
-    out = np.zeros((len(centres), 2 * half, 2 * half), np.complex64)
-    height, width = field.shape
-    for k, (u, v) in enumerate(centres):
-        if -half <= u < width + half and -half <= v < height + half:
-            out[k] = padded[v + half : v + 3 * half, u + half : u + 3 * half]
+def _planes(field: Complex, left: int, top: int, width: int, height: int) -> Float:
+    """(2, height, width) real and imaginary part of a piece of a field, 0 outside of it."""
+    out = np.zeros((2, height, width), np.float32)
+    rows = slice(max(0, top), max(0, min(field.shape[0], top + height)))
+    columns = slice(max(0, left), max(0, min(field.shape[1], left + width)))
+    piece = field[rows, columns]
+    v, u = rows.start - top, columns.start - left
+    out[:, v : v + piece.shape[0], u : u + piece.shape[1]] = piece.real, piece.imag
     return out
 
 
-def _window_energy(around: Complex, half: int, side: int) -> Float:
-    """(n, side, side) energy of the reference under a window at each displacement."""
-    energy = np.abs(around) ** 2
-    total = np.zeros((len(energy), energy.shape[1] + 1, energy.shape[2] + 1))
-    total[:, 1:, 1:] = energy.cumsum(axis=1).cumsum(axis=2)
-    w = 2 * half
-    sums = (
-        total[:, w : w + side, w : w + side]
-        - total[:, :side, w : w + side]
-        - total[:, w : w + side, :side]
-        + total[:, :side, :side]
-    )
+def _columns(planes: Float, width: int, step: int) -> Float:
+    """(C, n, height, width) pieces of planes (C, height, W), one each ``step`` pixels; a view."""
+    return sliding_window_view(planes, width, axis=2)[:, :, ::step].transpose(0, 2, 1, 3)
+
+
+def _spectrum(pieces: Float, size: int, workers: int) -> Complex:
+    """Spectrum of real pieces (..., h, w), filled up with zeros to a square of ``size``."""
+    rows = scipy.fft.rfft(pieces, size, axis=-1, workers=workers)
+    spectrum: Complex = scipy.fft.fft(rows, size, axis=-2, overwrite_x=True, workers=workers)
+    return spectrum
+
+
+def _window_energy(planes: Float, window: int) -> Float:
+    """Energy of planes (2, H, W) under a window, by the window's first row and column."""
+    total = cv2.integral(planes[0] ** 2 + planes[1] ** 2, sdepth=cv2.CV_64F)
+    sums = total[window:, window:] - total[:-window, window:] - total[window:, :-window] + total[:-window, :-window]
     return np.asarray(np.maximum(sums, 0.0), np.float32)
 
 
