@@ -1,12 +1,19 @@
-"""The commands that the documentation tells to type, as words."""
+"""The commands that the documentation tells to type, as words; and one that runs beside a test."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
@@ -92,3 +99,46 @@ def _split(page: str, number: int, words: list[str]) -> Iterator[Command]:
         if part[len(variables) :]:
             yield Command(page, number, tuple(variables), tuple(part[len(variables) :]))
         part = []
+
+
+class Background:
+    """`geo-nav` with these words in a process of its own, with its output in memory; killed at the end of the block."""
+
+    def __init__(self, words: Sequence[str], settings: Mapping[str, str]) -> None:
+        path = f"{ROOT / 'src'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "geo_nav.cli", *words],
+            stdout=self._file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
+            env={**os.environ, "PYTHONPATH": path, **settings},
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._file.close()
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return os.pread(self._file.fileno(), 1 << 24, 0).decode(errors="replace")
+
+    def wait_for(self, pattern: str, seconds: float = 120.0) -> None:
+        """Waits until a regular expression is found in the output."""
+        deadline = time.monotonic() + seconds
+        while re.search(pattern, self.output) is None:
+            assert time.monotonic() < deadline, f"no {pattern!r} after {seconds} s:\n{self.output}"
+            time.sleep(0.1)
+
+    def wait(self, seconds: float) -> int:
+        """Its exit status."""
+        return self._process.wait(timeout=seconds)
+
+    def interrupt(self) -> int:
+        """Ctrl-C, and its exit status."""
+        self._process.send_signal(signal.SIGINT)
+        return self.wait(60.0)

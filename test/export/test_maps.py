@@ -1,6 +1,9 @@
 """GeoJSON, GeoPackage and KML, read back with other libraries, and their places by another computation."""
 
 import json
+import re
+import sqlite3
+from contextlib import closing
 from datetime import datetime
 from xml.etree import ElementTree
 
@@ -93,6 +96,12 @@ def test_geopackage_layers(out, recording, estimate):
     # A circle flown to the left: the heading falls by 360° in a period.
     np.testing.assert_allclose(np.diff(np.unwrap(np.radians(columns["heading_deg"]))), -15.0 / 300.0 * 0.2, atol=1e-6)
     assert columns["time"][5].astype("datetime64[ms]").astype(int) == pytest.approx((EPOCH + 1.0) * 1e3, abs=1)
+    with closing(sqlite3.connect(path)) as database:
+        # What GDAL 3.6 and QGIS 3.22 read without a warning: version 1.3, and milliseconds even where they are zero.
+        assert database.execute("PRAGMA user_version").fetchone() == (10300,)
+        times = [time for (time,) in database.execute("SELECT time FROM track")]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", time) for time in times)
+    assert any(time.endswith(".000Z") for time in times)
     meta, _, geometry, fields = raw.read(path, layer="fixes")
     columns = dict(zip(meta["fields"], fields, strict=True))
     missing = np.array([wkb is None for wkb in geometry])

@@ -63,13 +63,13 @@ def monitor(
                 typer.echo(f"geo-nav monitor: {nothing_heard(now.namespace, now.elsewhere, timeout)}", err=True)
             raise typer.Exit(EXIT_STATES.get(now.state, EXIT_NOTHING_HEARD) if now.heard else EXIT_NOTHING_HEARD)
         try:
-            if json:
-                while True:
-                    time.sleep(period)
+            while json or not console.is_terminal:
+                time.sleep(period)
+                if json:
                     typer.echo(line(look()))
-            with Live(
-                page(look(), 0.0, console.width), console=console, screen=console.is_terminal, auto_refresh=False
-            ) as live:
+                else:
+                    console.print(page(look(), time.monotonic() - begin, console.width))
+            with Live(page(look(), 0.0, console.width), console=console, screen=True, auto_refresh=False) as live:
                 while True:
                     time.sleep(period)
                     live.update(page(look(), time.monotonic() - begin, console.width), refresh=True)

@@ -1,4 +1,4 @@
-"""`geo-nav site`: what a site model holds, and pictures of it."""
+"""`geo-nav site`: what a site model holds, how good it is, pictures of it, and surveys of other programs."""
 
 from __future__ import annotations
 
@@ -85,6 +85,33 @@ def assess(
     typer.echo(f"# measured with {found.used} of {found.tried} photographs (described: {facts['described_sigma']})")
     typer.echo(f"sigma: {sigma}")
     typer.echo(f"sigma_correlation: {facts['sigma_correlation']}")
+
+
+@app.command("from-odm")
+def from_odm(
+    project: Annotated[Path, typer.Argument(help="Folder of an OpenDroneMap project, or WebODM's 'All Assets'.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make: a survey (docs/tutorial.md).")],
+    vertical_datum: Annotated[
+        str, typer.Option(help="What the project's heights are above, as its GPS tags were: ellipsoid, egm96, egm2008.")
+    ],
+    truth: Annotated[
+        Path | None, typer.Option(help="A second project, of these and of the photographs kept out of this one.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the photographs; else images/ of the project they are posed in.")
+    ] = None,
+) -> None:
+    """Makes a surveyed folder of what OpenDroneMap leaves: map, camera, and the pose of every photograph."""
+    from geo_nav.evaluation.odm_survey import make_survey
+
+    made = make_survey(project, out, vertical_datum, truth, images)
+    typer.echo(f"{made.model} photographs that the map was made from, {made.queries} that were kept out of it: {out}")
+    if made.tie is not None:
+        typer.echo(f"the projects fit each other within {made.tie:.3f} m (RMS), at a scale of {made.scale:.5f}")
+    if made.left_out:
+        typer.echo(f"without a pose: {len(made.left_out)} photographs, {', '.join(made.left_out[:5])} …", err=True)
+    if made.queries == 0:
+        typer.echo("nothing to score on: a photograph fits the map that it made; --truth brings others", err=True)
 
 
 @app.command("render")

@@ -62,7 +62,7 @@ def assess_site(
         EvaluationError: the folder cannot be read or has no photographs of role ``model``, or too few of them register.
         GeoNavError: of the rooms that are used.
     """
-    survey = read_survey(folder)
+    survey = read_survey(folder, scored=False)
     candidates = [photo for photo in survey.photos if not photo.is_query]
     if not candidates:
         raise EvaluationError(f"{survey.folder} has no photograph of role 'model' to measure the site model with")

@@ -122,11 +122,15 @@ def read_camera(path: Path) -> Camera:
         raise EvaluationError(f"{path} is not a camera: {error}") from error
 
 
-def read_survey(folder: str | Path) -> Survey:
-    """Reads `camera.json` and `truth.csv` of a folder laid out as `shared/data/README.md` says.
+def read_survey(folder: str | Path, scored: bool = True) -> Survey:
+    """Reads `camera.json` and `truth.csv` of a folder laid out as the tutorial says.
+
+    Args:
+        folder: of the survey.
+        scored: whether it must have photographs to score on.
 
     Raises:
-        EvaluationError: a file is missing or damaged, or no photograph has the role ``query``.
+        EvaluationError: a file is missing or damaged, or no photograph has the role ``query`` though some should.
     """
     folder = Path(folder)
     camera = read_camera(folder / "camera.json")
@@ -135,8 +139,10 @@ def read_survey(folder: str | Path) -> Survey:
         raise EvaluationError(f"the survey {folder} has no truth.csv")
     with truth.open(newline="", encoding="utf-8") as file:
         photos = tuple(_photo(row, folder, line) for line, row in enumerate(csv.DictReader(file), start=2))
-    if not any(p.is_query for p in photos):
-        raise EvaluationError(f"{truth} has no photograph with the role 'query'")
+    if scored and not any(p.is_query for p in photos):
+        raise EvaluationError(
+            f"{truth} has no photograph with the role 'query': none was kept out of the map to score on"
+        )
     return Survey(folder, camera, photos)
 
 

@@ -54,6 +54,9 @@ def write(run: ExportRun) -> list[Path]:
                 driver="GPKG",
                 geometry_type="LineString Z" if layer == "paths" else "Point Z",
                 crs="EPSG:4979",
+                # Readers of 2023 (GDAL 3.6 of Debian 12) warn of version 1.4, and of times without milliseconds.
+                dataset_options={"VERSION": "1.3"},
+                layer_options={"DATETIME_PRECISION": "MILLISECOND"},
                 # 100 is GDAL's flag for UTC.
                 gdal_tz_offsets={"time": np.full(len(table), 100)} if "time" in columns else None,
             )
