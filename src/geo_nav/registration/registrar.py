@@ -39,6 +39,8 @@ _CANDIDATES = 6
 """Places found so that are tried."""
 _RIVAL = 0.8
 """A place that resembles the frame less than this share of the best one is not tried."""
+_LEAST_PIXEL_SIGMA = 0.3
+"""Floor of a tie point's sigma, pixels."""
 _SAME_GROUND = 0.3
 """Turn (rad) and sideways step (share of the depth) within which the last view tells how far the ground is."""
 
@@ -330,11 +332,12 @@ class Registrar:
             solved.T_map_camera,
             found.points,
             solved.residuals,
-            found.threshold,
+            found.tolerance,
             self._site_error,
             support=found.support,
             factor=config.window_variance_factor if windows else config.keypoint_variance_factor,
             shared=config.window_shared_variance if windows else config.keypoint_shared_variance,
+            wrong_part=0.0 if windows else config.keypoint_wrong_part,
         )
         if parts is None:
             return _refused((Status.ILL_CONDITIONED, "the inliers leave a direction of the pose open"), found)
@@ -357,7 +360,7 @@ class Registrar:
             T_map_camera_levelled=level,
             levelled_covariance=level_covariance,
             model_covariance=parts[1],
-            tie_points=_tie_points(frame, found, solved, rms, self._site_error),
+            tie_points=_tie_points(frame, found, solved, self._site_error),
         )
 
 
@@ -386,12 +389,14 @@ def _refused(verdict: Verdict, found: Alignment | None = None) -> AbsolutePose:
     )
 
 
-def _tie_points(frame: Frame, found: Alignment, resection: Resection, rms: float, site_error: ModelError) -> TiePoints:
-    count = found.inliers
+def _tie_points(frame: Frame, found: Alignment, resection: Resection, site_error: ModelError) -> TiePoints:
+    inliers = resection.inliers
+    tolerance = found.tolerance[inliers]
+    scatter = float(np.sqrt(((resection.residuals[inliers] / tolerance[:, None]) ** 2).mean()))
     return TiePoints(
-        pixels=found.pixels[resection.inliers],
-        points=found.points[resection.inliers],
-        pixel_sigma=np.full(count, max(rms / np.sqrt(2.0), 0.3)),
-        point_sigma=np.full(count, float(np.sqrt((site_error.sigma**2).mean()))),
+        pixels=found.pixels[inliers],
+        points=found.points[inliers],
+        pixel_sigma=np.maximum(scatter * tolerance, _LEAST_PIXEL_SIGMA),
+        point_sigma=np.full(found.inliers, float(np.sqrt((site_error.sigma**2).mean()))),
         camera=frame.camera,
     )
