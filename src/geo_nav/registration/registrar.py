@@ -245,7 +245,9 @@ class Registrar:
     def _first_pass(self, frame: Frame, plan: ViewPlan, watch: Stopwatch) -> Alignment:
         """The best alignment over the views that cover the prior."""
         best: Alignment | None = None
+        tried = 0
         for pose in plan.poses:
+            tried += 1
             reference, radius = self._reference_for(frame, plan, pose, watch)
             found = align(frame, reference, self._matcher, radius, self._site_error, self._config, watch)
             if best is None or found.log10_false_alarms < best.log10_false_alarms:
@@ -253,7 +255,9 @@ class Registrar:
             if best.log10_false_alarms < _DECISIVE or self._cancelled():
                 break
         assert best is not None
-        return best
+        # The best of several views is that much likelier to be chance.
+        log10_tried = float(np.log10(tried))
+        return replace(best, log10_false_alarms=best.log10_false_alarms + log10_tried, log10_tried=log10_tried)
 
     def _reference_for(
         self, frame: Frame, plan: ViewPlan, pose: Pose, watch: Stopwatch
