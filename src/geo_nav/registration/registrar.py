@@ -307,16 +307,14 @@ class Registrar:
             )
             again = align(frame, reference, self._matcher, radius, self._site_error, config, watch)
             self._reference = reference
-            # What made chance unlikely in the wide search still does where the narrow one settles on the same pose
-            # (the settled gate sees to that): within a small radius, agreement is little evidence by itself. Where
-            # the narrow search is done by other means, these must convince by themselves, and the more so the more
-            # places the wide search chose from.
-            tried, before = found.log10_tried, found.log10_false_alarms
+            # The last pass must convince by itself, at the pose that the wide search chose: a place that only resembles
+            # the right one is found again too, but matches made anew there agree hardly more than by chance. Where
+            # the narrow search is done by other means, the more so the more places the wide search chose from.
+            tried = found.log10_tried
             if coarse:
                 places = np.hypot(frame.camera.width, frame.camera.height) / radius
-                tried, before = 2.0 * float(np.log10(max(1.0, places))), np.inf
-            evidence = min(before, again.log10_false_alarms + tried)
-            found = replace(again, log10_false_alarms=evidence, log10_tried=tried)
+                tried = 2.0 * float(np.log10(max(1.0, places)))
+            found = replace(again, log10_false_alarms=again.log10_false_alarms + tried, log10_tried=tried)
         return found
 
     def _judge(self, frame: Frame, found: Alignment, prior: Pose, prior_covariance: Array) -> AbsolutePose:
