@@ -280,11 +280,14 @@ class Registrar:
         return reference, plan.radius
 
     def _worth_another_pass(self, found: Alignment) -> Verdict | None:
-        """A first pass need not convince yet, but there must be a pose."""
+        """A first pass need not convince yet, but there must be a pose.
+
+        Nor need it beat chance where the later passes match by other means, which cost little.
+        """
         matches, inliers = len(found.pixels), found.inliers
         if matches < self._config.min_matches:
             return Status.FEW_MATCHES, f"{matches} matches, {self._config.min_matches} are needed"
-        if found.resection is None or found.log10_false_alarms > 0.0:
+        if found.resection is None or (found.log10_false_alarms > 0.0 and not found.coarse):
             return (
                 Status.FEW_INLIERS,
                 f"{inliers} inliers of {matches} matches: log10 of the false alarms expected by chance is "
