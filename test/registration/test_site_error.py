@@ -45,14 +45,14 @@ def observed(seed: int, count: int, error: ModelError, assumed: ModelError) -> l
 
 def test_an_error_alike_everywhere_moves_the_pose_with_it() -> None:
     _, points = view(np.random.default_rng(0))
-    shift = propagated(camera(), truth_pose(), points, ModelError(np.array([0.5, 0.6, 2.0]), np.inf))
+    shift = propagated(camera(), truth_pose(), points, 1.0, ModelError(np.array([0.5, 0.6, 2.0]), np.inf))
     np.testing.assert_allclose(shift, np.diag([0.25, 0.36, 4.0, 0.0, 0.0, 0.0]), atol=1e-6)
 
 
 def test_an_error_that_changes_over_the_view_tilts_the_pose() -> None:
     _, points = view(np.random.default_rng(0))
     shift, bend = (
-        propagated(camera(), truth_pose(), points, ModelError(np.full(3, 0.3), length)) for length in (1e6, 40.0)
+        propagated(camera(), truth_pose(), points, 1.0, ModelError(np.full(3, 0.3), length)) for length in (1e6, 40.0)
     )
     assert np.sqrt(np.diag(shift)[3:]).max() < np.radians(0.01)
     assert np.sqrt(np.diag(bend)[3:]).min() > np.radians(0.05)
@@ -111,5 +111,5 @@ def test_points_thinned_give_nearly_the_same() -> None:
     rng = np.random.default_rng(6)
     _, points = view(rng, 3000)
     error = ModelError(np.full(3, 0.3), 60.0)
-    many, few = (propagated(camera(), truth_pose(), p, error) for p in (points, points[:150]))
+    many, few = (propagated(camera(), truth_pose(), p, 1.0, error) for p in (points, points[:150]))
     np.testing.assert_allclose(np.diag(many), np.diag(few), rtol=0.35)

@@ -13,8 +13,8 @@ from geo_nav.registration.config import RegistrationConfig
 from geo_nav.registration.frames import Frame, Stopwatch
 from geo_nav.registration.linearization import point_jacobian, project
 from geo_nav.registration.loss import CONSIDERED, sharpness
-from geo_nav.registration.resection import Resection, resect
-from geo_nav.registration.significance import independent_matches, log10_false_alarms
+from geo_nav.registration.resection import Resection, refine, resect
+from geo_nav.registration.significance import independent_matches, log10_false_alarms, structure_size
 from geo_nav.rendering import Camera, RenderedView, Renderer
 from geo_nav.site import ModelError
 
@@ -46,7 +46,7 @@ class Alignment:
         reference: the view it was matched against.
         pixels: (N, 2) undistorted pixels of the frame, of the matches that could be lifted.
         points: (N, 3) in `map`, metres.
-        threshold: residual within which a match agrees, pixels.
+        tolerance: (N,) residual within which each match agrees, pixels.
         log10_false_alarms: see :func:`~geo_nav.registration.significance.log10_false_alarms`; 0 without a pose.
         log10_tried: log10 of the number of places among which the view was chosen by other means than these matches.
         resection: None where no pose is agreed on.
@@ -57,7 +57,7 @@ class Alignment:
     reference: Reference
     pixels: Array
     points: Array
-    threshold: float
+    tolerance: Array
     log10_false_alarms: float
     resection: Resection | None
     support: float
@@ -74,8 +74,8 @@ class Alignment:
         """How sharply the matches agree on the pose, see :func:`~geo_nav.registration.loss.sharpness`."""
         if self.resection is None:
             return 0.0
-        near = (self.resection.residuals**2).sum(axis=1) < (CONSIDERED * self.threshold) ** 2
-        return sharpness(self.resection.residuals[near], self.threshold)
+        residuals = self.resection.residuals / self.tolerance[:, None]
+        return sharpness(residuals[(residuals**2).sum(axis=1) < CONSIDERED**2])
 
     def shift(self, camera: Camera) -> float:
         """Median distance by which the pose moves the inliers from where the view showed them, pixels."""
@@ -142,23 +142,31 @@ def align(
         points, lifted = reference.view.lift(matches.reference)
         pixels = (matches.query - reference.margin).astype(np.float64)[lifted]
         points = points[lifted]
-        threshold = inlier_threshold(reference.view.camera, reference.view.T_map_camera, points, site_error, config)
-        resection = resect(pixels, points, camera, threshold, config.ransac_iterations, config.seed)
+        view = reference.view
+        tolerance = tolerances(view.camera, view.T_map_camera, points, site_error, config)
+        resection = resect(pixels, points, camera, tolerance, config.ransac_iterations, config.seed)
+        if resection is not None:
+            # A pose far from the view sees the points from another distance.
+            tolerance = tolerances(camera, resection.T_map_camera, points, site_error, config)
+            resection = refine(pixels, points, camera, resection.T_map_camera, tolerance)
         log_alarms = 0.0
         if resection is not None:
-            log_alarms = _chance(camera, pixels, resection.residuals, threshold, radius, matches)
-    return Alignment(reference, pixels, points, threshold, log_alarms, resection, matches.support, matches.coarse)
+            log_alarms = _chance(camera, pixels, resection.residuals, tolerance, radius, matches)
+    return Alignment(reference, pixels, points, tolerance, log_alarms, resection, matches.support, matches.coarse)
 
 
-def inlier_threshold(
+def tolerances(
     camera: Camera, T_map_camera: Pose, points: Array, site_error: ModelError, config: RegistrationConfig
-) -> float:
-    """Residual within which a match agrees: the matcher's error and that of the model as the camera sees it, pixels."""
-    variance = config.pixel_sigma**2
-    if len(points):
-        jacobian = point_jacobian(camera, T_map_camera, points)
-        variance += float(np.nanmean((jacobian**2 * site_error.sigma**2).sum(axis=(1, 2)) / 2.0))
-    return config.inlier_sigmas * float(np.sqrt(variance))
+) -> Array:
+    """(N,) residual within which each match agrees, pixels: of the matcher's error, and the model's as seen there.
+
+    The nearer a point, the more pixels an error of the model moves it by: along a street by fifty beside the car and
+    by one at the street's end. A tolerance for all would let the far ones agree with anything.
+    """
+    jacobian = point_jacobian(camera, T_map_camera, points)
+    model = (jacobian**2 * site_error.sigma**2).sum(axis=(1, 2)) / 2.0
+    # NaN behind the camera, where the residual is NaN too.
+    return np.asarray(config.inlier_sigmas * np.sqrt(config.pixel_sigma**2 + np.nan_to_num(model)), np.float64)
 
 
 def _embedded(features: Features, reference: Reference) -> Features:
@@ -169,10 +177,10 @@ def _embedded(features: Features, reference: Reference) -> Features:
 
 
 def _chance(
-    camera: Camera, pixels: Array, residuals: Array, threshold: float, radius: float | None, matches: Matches
+    camera: Camera, pixels: Array, residuals: Array, tolerance: Array, radius: float | None, matches: Matches
 ) -> float:
-    distance = np.nan_to_num(np.linalg.norm(residuals, axis=1), nan=np.inf)
-    _, independent = independent_matches(pixels, distance, max(camera.width / 40.0, matches.support))
+    distance = np.nan_to_num(np.linalg.norm(residuals, axis=1), nan=np.inf) / tolerance
+    chosen, independent = independent_matches(pixels, distance, structure_size(camera.width, matches.support))
     reach = min(matches.reach, np.inf if radius is None else radius)
     region = min(float(camera.width * camera.height), np.pi * reach**2)
-    return log10_false_alarms(len(independent), int((independent <= threshold).sum()), threshold, region)
+    return log10_false_alarms(independent <= 1.0, np.pi * tolerance[chosen] ** 2 / region)

@@ -72,6 +72,13 @@ class RegistrationConfig(BaseModel):
         description="variance of the error that all keypoints of a picture share, in units of the residuals' variance",
         ge=0,
     )
+    keypoint_wrong_part: float = Field(
+        0.08,
+        description="probability that the keypoints of a quarter of the picture are wrong by a common cause, as on a "
+        "façade matched one window further",
+        ge=0,
+        lt=1,
+    )
     window_variance_factor: float = Field(
         1.5, description="widens the variance that the residuals of windows tell, no unit", ge=1
     )

@@ -53,7 +53,7 @@ def agreement_gate(found: Alignment, camera: Camera, config: RegistrationConfig)
     if sharp < config.min_sharpness:
         return (
             Status.NO_CONSENSUS,
-            f"the {matches} matches scatter about the pose ({inliers} within {found.threshold:.1f} px): sharpness "
+            f"the {matches} matches scatter about the pose ({inliers} within their tolerances): sharpness "
             f"{sharp:.2f}, {config.min_sharpness:.2f} is needed",
         )
     spread = occupied_share(found.pixels[found.resection.inliers], camera)

@@ -1,4 +1,7 @@
-"""Geman-McClure's loss on the reprojection error: its weights, and how sharply matches agree on a pose."""
+"""Geman-McClure's loss on the reprojection error: its weights, and how sharply matches agree on a pose.
+
+Residuals are in units of each match's own tolerance, within which it agrees.
+"""
 
 from __future__ import annotations
 
@@ -8,45 +11,40 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 CONSIDERED = 3.0
-"""Matches further than this many thresholds from a pose have no say in it."""
+"""Matches further than this many tolerances from a pose have no say in it."""
+_SCALE = 4.0 / 9.0
+"""Of the loss, square tolerances."""
 
 
-def loss_scale(threshold: float) -> float:
-    """Scale of the loss, square pixels, for a residual ``threshold`` within which a match agrees, pixels."""
-    return (threshold / 3.0) ** 2 * 4.0
-
-
-def cost(residuals: Array, threshold: float) -> float:
-    """Sum of the loss, 1 for a match that is far off; ``residuals`` (N, 2) pixels, NaN counts as far off."""
+def cost(residuals: Array) -> float:
+    """Sum of the loss, 1 for a match that is far off; ``residuals`` (N, 2) in tolerances, NaN counts as far off."""
     square = np.nan_to_num((residuals**2).sum(axis=1), nan=np.inf)
-    return float((1.0 - 1.0 / (1.0 + square / loss_scale(threshold))).sum())
+    return float((1.0 - 1.0 / (1.0 + square / _SCALE)).sum())
 
 
-def weights(residuals: Array, threshold: float) -> Array:
+def weights(residuals: Array) -> Array:
     """(N,) weight of each match in the normal equations, 1 at no residual."""
-    out: Array = 1.0 / (1.0 + (residuals**2).sum(axis=1) / loss_scale(threshold)) ** 2
+    out: Array = 1.0 / (1.0 + (residuals**2).sum(axis=1) / _SCALE) ** 2
     return out
 
 
-def scores(residuals: Array, threshold: float) -> Array:
-    """(N, 2) derivative of the loss by the residual (Huber's psi), pixels."""
-    out: Array = weights(residuals, threshold)[:, None] * residuals
+def scores(residuals: Array) -> Array:
+    """(N, 2) derivative of the loss by the residual (Huber's psi), tolerances."""
+    out: Array = weights(residuals)[:, None] * residuals
     return out
 
 
-def sharpness(residuals: Array, threshold: float) -> float:
+def sharpness(residuals: Array) -> float:
     """Mean curvature of the loss over the matches: 1 where all agree exactly, 0 where they are spread evenly.
 
-    Matches that scatter over more than the threshold agree on a pose hardly more than on its neighbours; which one
+    Matches that scatter over more than the tolerance agree on a pose hardly more than on its neighbours; which one
     wins is then chance, however many there are.
 
     Args:
-        residuals: (N, 2) pixels, of matches within ``CONSIDERED`` thresholds.
-        threshold: residual within which a match agrees, pixels.
+        residuals: (N, 2) in tolerances, of matches within ``CONSIDERED``.
     """
     if not len(residuals):
         return 0.0
-    scale = loss_scale(threshold)
     square = (residuals**2).sum(axis=1)
-    curvature = weights(residuals, threshold) * (scale - square) / (scale + square)
+    curvature = weights(residuals) * (_SCALE - square) / (_SCALE + square)
     return float(curvature.mean())

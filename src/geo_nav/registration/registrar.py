@@ -39,6 +39,8 @@ _CANDIDATES = 6
 """Places found so that are tried."""
 _RIVAL = 0.8
 """A place that resembles the frame less than this share of the best one is not tried."""
+_LEAST_PIXEL_SIGMA = 0.3
+"""Floor of a tie point's sigma, pixels."""
 _SAME_GROUND = 0.3
 """Turn (rad) and sideways step (share of the depth) within which the last view tells how far the ground is."""
 
@@ -243,7 +245,9 @@ class Registrar:
     def _first_pass(self, frame: Frame, plan: ViewPlan, watch: Stopwatch) -> Alignment:
         """The best alignment over the views that cover the prior."""
         best: Alignment | None = None
+        tried = 0
         for pose in plan.poses:
+            tried += 1
             reference, radius = self._reference_for(frame, plan, pose, watch)
             found = align(frame, reference, self._matcher, radius, self._site_error, self._config, watch)
             if best is None or found.log10_false_alarms < best.log10_false_alarms:
@@ -251,7 +255,9 @@ class Registrar:
             if best.log10_false_alarms < _DECISIVE or self._cancelled():
                 break
         assert best is not None
-        return best
+        # The best of several views is that much likelier to be chance.
+        log10_tried = float(np.log10(tried))
+        return replace(best, log10_false_alarms=best.log10_false_alarms + log10_tried, log10_tried=log10_tried)
 
     def _reference_for(
         self, frame: Frame, plan: ViewPlan, pose: Pose, watch: Stopwatch
@@ -274,11 +280,14 @@ class Registrar:
         return reference, plan.radius
 
     def _worth_another_pass(self, found: Alignment) -> Verdict | None:
-        """A first pass need not convince yet, but there must be a pose."""
+        """A first pass need not convince yet, but there must be a pose.
+
+        Nor need it beat chance where the later passes match by other means, which cost little.
+        """
         matches, inliers = len(found.pixels), found.inliers
         if matches < self._config.min_matches:
             return Status.FEW_MATCHES, f"{matches} matches, {self._config.min_matches} are needed"
-        if found.resection is None or found.log10_false_alarms > 0.0:
+        if found.resection is None or (found.log10_false_alarms > 0.0 and not found.coarse):
             return (
                 Status.FEW_INLIERS,
                 f"{inliers} inliers of {matches} matches: log10 of the false alarms expected by chance is "
@@ -301,16 +310,14 @@ class Registrar:
             )
             again = align(frame, reference, self._matcher, radius, self._site_error, config, watch)
             self._reference = reference
-            # What made chance unlikely in the wide search still does where the narrow one settles on the same pose
-            # (the settled gate sees to that): within a small radius, agreement is little evidence by itself. Where
-            # the narrow search is done by other means, these must convince by themselves, and the more so the more
-            # places the wide search chose from.
-            tried, before = found.log10_tried, found.log10_false_alarms
+            # The last pass must convince by itself, at the pose that the wide search chose: a place that only resembles
+            # the right one is found again too, but matches made anew there agree hardly more than by chance. Where
+            # the narrow search is done by other means, the more so the more places the wide search chose from.
+            tried = found.log10_tried
             if coarse:
                 places = np.hypot(frame.camera.width, frame.camera.height) / radius
-                tried, before = 2.0 * float(np.log10(max(1.0, places))), np.inf
-            evidence = min(before, again.log10_false_alarms + tried)
-            found = replace(again, log10_false_alarms=evidence, log10_tried=tried)
+                tried = 2.0 * float(np.log10(max(1.0, places)))
+            found = replace(again, log10_false_alarms=again.log10_false_alarms + tried, log10_tried=tried)
         return found
 
     def _judge(self, frame: Frame, found: Alignment, prior: Pose, prior_covariance: Array) -> AbsolutePose:
@@ -330,11 +337,12 @@ class Registrar:
             solved.T_map_camera,
             found.points,
             solved.residuals,
-            found.threshold,
+            found.tolerance,
             self._site_error,
             support=found.support,
             factor=config.window_variance_factor if windows else config.keypoint_variance_factor,
             shared=config.window_shared_variance if windows else config.keypoint_shared_variance,
+            wrong_part=0.0 if windows else config.keypoint_wrong_part,
         )
         if parts is None:
             return _refused((Status.ILL_CONDITIONED, "the inliers leave a direction of the pose open"), found)
@@ -357,7 +365,7 @@ class Registrar:
             T_map_camera_levelled=level,
             levelled_covariance=level_covariance,
             model_covariance=parts[1],
-            tie_points=_tie_points(frame, found, solved, rms, self._site_error),
+            tie_points=_tie_points(frame, found, solved, self._site_error),
         )
 
 
@@ -386,12 +394,14 @@ def _refused(verdict: Verdict, found: Alignment | None = None) -> AbsolutePose:
     )
 
 
-def _tie_points(frame: Frame, found: Alignment, resection: Resection, rms: float, site_error: ModelError) -> TiePoints:
-    count = found.inliers
+def _tie_points(frame: Frame, found: Alignment, resection: Resection, site_error: ModelError) -> TiePoints:
+    inliers = resection.inliers
+    tolerance = found.tolerance[inliers]
+    scatter = float(np.sqrt(((resection.residuals[inliers] / tolerance[:, None]) ** 2).mean()))
     return TiePoints(
-        pixels=found.pixels[resection.inliers],
-        points=found.points[resection.inliers],
-        pixel_sigma=np.full(count, max(rms / np.sqrt(2.0), 0.3)),
-        point_sigma=np.full(count, float(np.sqrt((site_error.sigma**2).mean()))),
+        pixels=found.pixels[inliers],
+        points=found.points[inliers],
+        pixel_sigma=np.maximum(scatter * tolerance, _LEAST_PIXEL_SIGMA),
+        point_sigma=np.full(found.inliers, float(np.sqrt((site_error.sigma**2).mean()))),
         camera=frame.camera,
     )

@@ -36,18 +36,18 @@ class Resection:
 
 
 def resect(
-    pixels: Array, points: Array, camera: Camera, threshold: float, iterations: int = 5000, seed: int = 0
+    pixels: Array, points: Array, camera: Camera, tolerance: npt.ArrayLike, iterations: int = 5000, seed: int = 0
 ) -> Resection | None:
     """A robust pose from matches with many false ones.
 
-    MAGSAC scored, locally optimised RANSAC over minimal samples (Barath et al., CVPR 2020, in OpenCV), then
-    :func:`refine`.
+    MAGSAC scored, locally optimised RANSAC over minimal samples (Barath et al., CVPR 2020, in OpenCV) with the
+    median tolerance, then :func:`refine` with each match's own.
 
     Args:
         pixels: (N, 2) undistorted.
         points: (N, 3) in `map`, metres.
         camera: pinhole.
-        threshold: residual within which a match agrees, pixels.
+        tolerance: (N,) residual within which each match agrees, pixels; one number for all alike.
         iterations: minimal samples at most.
         seed: of the samples.
 
@@ -59,7 +59,7 @@ def resect(
     # OpenCV solves in float32 here and there: kilometres from the origin would cost centimetres.
     centre = points.mean(axis=0)
     parameters = cv2.UsacParams()
-    parameters.threshold = threshold
+    parameters.threshold = float(np.median(np.asarray(tolerance)))
     parameters.maxIterations = iterations
     parameters.confidence = 0.999
     parameters.score = cv2.SCORE_METHOD_MAGSAC
@@ -78,11 +78,11 @@ def resect(
     T_camera_centred = Pose.from_rotation_vector(rotation.ravel(), translation.ravel())
     T_centred_camera = T_camera_centred.inverse()
     start = Pose(T_centred_camera.rotation, T_centred_camera.translation + centre)
-    return refine(pixels, points, camera, start, threshold)
+    return refine(pixels, points, camera, start, tolerance)
 
 
 def refine(
-    pixels: Array, points: Array, camera: Camera, start: Pose, threshold: float, iterations: int = 20
+    pixels: Array, points: Array, camera: Camera, start: Pose, tolerance: npt.ArrayLike, iterations: int = 20
 ) -> Resection | None:
     """Levenberg-Marquardt on the reprojection error with Geman-McClure's loss, whose inliers are then counted.
 
@@ -91,22 +91,23 @@ def refine(
         points: (N, 3) in `map`, metres.
         camera: pinhole.
         start: pose from which it starts.
-        threshold: residual within which a match agrees, pixels; the loss' scale is a third of it.
+        tolerance: (N,) residual within which each match agrees, pixels, which weighs it and scales its loss; one
+            number for all alike.
         iterations: at most.
 
     Returns:
         None where fewer than five matches agree, or the problem is singular.
     """
+    unit = np.broadcast_to(np.asarray(tolerance, np.float64), len(pixels))[:, None]
     pose, damping = start, 1e-4
-    residuals = pixels - project(camera, pose, points)
-    value = cost(residuals, threshold)
+    residuals = (pixels - project(camera, pose, points)) / unit
+    value = cost(residuals)
     for _ in range(iterations):
-        square = (residuals**2).sum(axis=1)
-        use = square < (CONSIDERED * threshold) ** 2
+        use = (residuals**2).sum(axis=1) < CONSIDERED**2
         if use.sum() <= _MINIMAL:
             return None
-        jacobian = pose_jacobian(camera, pose, points[use])
-        weighted = (jacobian * weights(residuals[use], threshold)[:, None, None]).reshape(-1, 6)
+        jacobian = pose_jacobian(camera, pose, points[use]) / unit[use, :, None]
+        weighted = (jacobian * weights(residuals[use])[:, None, None]).reshape(-1, 6)
         normal = weighted.T @ jacobian.reshape(-1, 6)
         gradient = weighted.T @ residuals[use].ravel()
         try:
@@ -116,8 +117,8 @@ def refine(
         if not np.isfinite(step).all():
             return None
         candidate = moved(pose, step)
-        moved_residuals = pixels - project(camera, candidate, points)
-        new_value = cost(moved_residuals, threshold)
+        moved_residuals = (pixels - project(camera, candidate, points)) / unit
+        new_value = cost(moved_residuals)
         if new_value <= value:
             converged = value - new_value < 1e-7 * max(value, 1e-9)
             pose, residuals, value, damping = candidate, moved_residuals, new_value, damping * 0.2
@@ -128,7 +129,7 @@ def refine(
             if damping > 1e6:
                 break
     square = np.nan_to_num((residuals**2).sum(axis=1), nan=np.inf)
-    inliers = square <= threshold**2
+    inliers = square <= 1.0
     if inliers.sum() <= _MINIMAL:
         return None
-    return Resection(pose, inliers, residuals)
+    return Resection(pose, inliers, residuals * unit)

@@ -12,28 +12,51 @@ _SAMPLE = 3
 """Matches that fix a pose (P3P)."""
 _SOLUTIONS = 4
 """Poses that a minimal sample can give."""
+_EXPONENTS = np.linspace(0.02, 1.0, 50)
+"""Over which Chernoff's bound is minimised."""
+_STRUCTURES = 20.0
+"""Keypoints nearer than this part of the picture's width see the same structure: descriptors look at patches of about
+30 pixels of 640, and one façade at a wrong place that resembles the right one brings all of its matches at once."""
 
 
-def log10_false_alarms(matches: int, inliers: int, threshold: float, region: float) -> float:
-    """log10 of the expected number of poses that ``inliers`` of ``matches`` would support by chance.
-
-    The a-contrario test of Moisan and Stival (IJCV 2004): were matches random, each would agree with a given pose
-    with probability p = π threshold² / region; all the poses that minimal samples can give are counted as tries.
-    No threshold on a count or a ratio does this: 20 of 40 is proof where 30 of 1000 within a small search radius is
-    what chance brings.
+def structure_size(width: int, support: float) -> float:
+    """Distance within which matches see the same structure and err together, pixels.
 
     Args:
-        matches: N, mutually independent.
-        inliers: k of them.
-        threshold: residual within which a match agrees, pixels.
-        region: area in which a false match falls evenly, square pixels.
+        width: of the picture, pixels.
+        support: width of the windows that were matched, pixels; 0 for keypoints.
     """
-    if inliers <= _SAMPLE:
+    return max(width / _STRUCTURES, support)
+
+
+def log10_false_alarms(agree: npt.NDArray[np.bool_], chance: Array) -> float:
+    """log10 of the expected number of poses that matches like these would support as well by chance.
+
+    An a-contrario test (Moisan and Stival, IJCV 2004): were matches random, each would agree with a given pose with
+    its own probability p; all the poses that minimal samples can give are counted as tries. An agreement that chance
+    brings easily says little, so what counts is the sum of log(1/p) over those that agree, whose distribution under
+    chance Chernoff's inequality bounds. No threshold on a count or a ratio does this: 20 of 40 is proof where 30 of
+    1000 within a small search radius is what chance brings.
+
+    Args:
+        agree: (N,) which matches agree, mutually independent.
+        chance: (N,) probability that each would by chance.
+    """
+    matches = len(agree)
+    if agree.sum() <= _SAMPLE:
         return float(np.log10(max(1, matches)))
-    p = min(1.0, np.pi * threshold**2 / region)
-    log_tries = np.log(_SOLUTIONS * max(1, matches - _SAMPLE))
-    log_subsets = _log_choose(matches, inliers) + _log_choose(inliers, _SAMPLE)
-    return float((log_tries + log_subsets + (inliers - _SAMPLE) * np.log(p)) / np.log(10.0))
+    p = np.clip(chance, 1e-12, 1.0)
+    # The pose passes through the matches of its sample: taken to be those that would be the strongest evidence.
+    sample = np.flatnonzero(agree)[np.argsort(p[agree])[:_SAMPLE]]
+    others = np.ones(matches, bool)
+    others[sample] = False
+    p = p[others]
+    evidence = float(-np.log(p[agree[others]]).sum())
+    exponents = _EXPONENTS[:, None]
+    log_moments = np.log1p(p * np.expm1(-exponents * np.log(p))).sum(axis=1)
+    log_tail = min(0.0, float((log_moments - _EXPONENTS * evidence).min()))
+    log_tries = np.log(_SOLUTIONS) + _log_choose(matches, _SAMPLE)
+    return float((log_tries + log_tail) / np.log(10.0))
 
 
 def independent_matches(pixels: Array, residuals: Array, cell: float) -> tuple[npt.NDArray[np.intp], Array]:

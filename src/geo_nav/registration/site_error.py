@@ -25,7 +25,7 @@ _LEAST_OBSERVATIONS = 5
 """30 components of error: fewer do not tell three parameters."""
 
 
-def propagated(camera: Camera, T_map_camera: Pose, points: Array, error: ModelError) -> Array:
+def propagated(camera: Camera, T_map_camera: Pose, points: Array, tolerance: npt.ArrayLike, error: ModelError) -> Array:
     """Covariance that an error of the site model brings into a resected pose.
 
     An error that is alike over the whole view shifts the pose with it; one that changes over the view tilts it.
@@ -35,13 +35,16 @@ def propagated(camera: Camera, T_map_camera: Pose, points: Array, error: ModelEr
         camera: pinhole.
         T_map_camera: the pose.
         points: (N, 3) in `map` from which it was resected, metres; more than a hundred or so are thinned.
+        tolerance: (N,) by which they were weighed, pixels; one number for all alike.
         error: of the site model.
 
     Returns:
         (6, 6) ROS order, m and rad.
     """
-    points = _thinned(points)
-    gain = _gain(camera, T_map_camera, points)
+    tolerance = np.broadcast_to(np.asarray(tolerance, np.float64), len(points))
+    kept = _thinned(points)
+    points = points[kept]
+    gain = _gain(camera, T_map_camera, points, tolerance[kept])
     correlation = _correlation(points, error.correlation)
     out = np.zeros((6, 6))
     for axis, sigma in enumerate(error.sigma):
@@ -85,9 +88,11 @@ def observe(found: AbsolutePose, truth: Pose) -> Observation:
     parts = (found.covariance, found.model_covariance)
     if found.T_map_camera is None or found.tie_points is None or parts[0] is None or parts[1] is None:
         raise RegistrationError(f"only a fix tells of the site model's error; this frame's verdict is {found.status}")
-    camera, pose = found.tie_points.camera, found.T_map_camera
-    points = _thinned(found.tie_points.points)
-    return Observation(error_vector(pose, truth), parts[0] - parts[1], points, _gain(camera, pose, points))
+    ties, pose = found.tie_points, found.T_map_camera
+    kept = _thinned(ties.points)
+    points = ties.points[kept]
+    gain = _gain(ties.camera, pose, points, ties.pixel_sigma[kept])
+    return Observation(error_vector(pose, truth), parts[0] - parts[1], points, gain)
 
 
 def estimate_model_error(observations: Sequence[Observation]) -> ModelError:
@@ -137,10 +142,10 @@ def _unit_covariances(observation: Observation, correlation: float) -> tuple[Arr
     return east + north, up
 
 
-def _gain(camera: Camera, T_map_camera: Pose, points: Array) -> Array:
-    """(6, N, 3) change of the least squares pose by a displacement of each of the points."""
-    by_pose = pose_jacobian(camera, T_map_camera, points)
-    by_point = point_jacobian(camera, T_map_camera, points)
+def _gain(camera: Camera, T_map_camera: Pose, points: Array, tolerance: Array) -> Array:
+    """(6, N, 3) change of the weighted least squares pose by a displacement of each of the points."""
+    by_pose = pose_jacobian(camera, T_map_camera, points) / tolerance[:, None, None]
+    by_point = point_jacobian(camera, T_map_camera, points) / tolerance[:, None, None]
     distance = float(np.median(np.linalg.norm(points - T_map_camera.translation, axis=1)))
     unit = np.array([distance] * 3 + [1.0] * 3)
     flat = (by_pose * unit).reshape(-1, 6)
@@ -156,10 +161,9 @@ def _correlation(points: Array, length: float) -> Array:
     return out
 
 
-def _thinned(points: Array) -> Array:
-    """At most ``_MOST_POINTS`` of the points, evenly over their order along the view's longer side."""
+def _thinned(points: Array) -> npt.NDArray[np.intp]:
+    """Indices of at most ``_MOST_POINTS`` of the points, evenly over their order along the view's longer side."""
     if len(points) <= _MOST_POINTS:
-        return points
+        return np.arange(len(points))
     order = np.lexsort((points[:, 1], points[:, 0]))
-    thinned: Array = points[order[np.linspace(0, len(order) - 1, _MOST_POINTS).astype(int)]]
-    return thinned
+    return np.asarray(order[np.linspace(0, len(order) - 1, _MOST_POINTS).astype(int)])
