@@ -37,11 +37,9 @@ AUTOPILOT = FusionConfig(
     gyroscope_noise=0.015 * math.sqrt(_EKF3_STEP),
     accelerometer_bias_walk=0.02 * math.sqrt(_EKF3_STEP),
     gyroscope_bias_walk=1e-3 * math.sqrt(_EKF3_STEP),
-    gps_correlation_time=0.0,
 )
 """The noise class of an autopilot's IMU in flight: the defaults of ArduPilot's EKF3 (EK3_ACC_P_NSE, EK3_GYRO_P_NSE,
-EK3_ABIAS_P_NSE, EK3_GBIAS_P_NSE: a standard deviation a step of 12 ms) as densities. GPS is given and scores: what it
-is slowly off by is part of the truth.
+EK3_ABIAS_P_NSE, EK3_GBIAS_P_NSE: a standard deviation a step of 12 ms) as densities.
 """
 
 _QUAD_FILES = ("quad106.zip", "quadOptFlowLogData.zip")

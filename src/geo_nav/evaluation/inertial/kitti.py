@@ -53,7 +53,6 @@ def drive(data: Path) -> Record:
         gyroscope_noise=noise["GyroscopeSigma"],
         accelerometer_bias_walk=noise["AccelerometerBiasSigma"],
         gyroscope_bias_walk=noise["GyroscopeBiasSigma"],
-        gps_correlation_time=0.0,
     )
     return Record(
         name="kitti",
