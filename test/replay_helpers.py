@@ -14,7 +14,7 @@ def short_flight(folder: Path) -> tuple[Simulation, Path]:
     """The flight, and its bag: two small frames a second over a small world."""
     config = SimulationConfig(
         seed=5, world_size=400.0, world_dir=str(folder / "worlds"), duration=DURATION, gps_outage_start=DURATION,
-        camera_rate=2.0, image_width=320, image_height=240, focal_length=280.0,
+        camera_rate=2.0, image_width=480, image_height=360, focal_length=420.0,
     )  # fmt: skip
     simulation = Simulation(config)
     write_simulated_bag(simulation, folder / "flight", "jpeg")
