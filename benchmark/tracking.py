@@ -2,15 +2,16 @@
 
     python benchmark/tracking.py track  [--starts 30 70 110 …] [--rate 25]
     python benchmark/tracking.py beside [--starts 30] [--rate 25]
-    python benchmark/tracking.py fusion [--starts 20 120 --seconds 60] [--period 1] [--rate 10] [--outage 6]
+    python benchmark/tracking.py fusion [--starts 20 120 --seconds 60] [--period 1] [--rate 10] [--outage 6 [--refused]]
 
 `track`: from each start, 5 s of frames at ``--rate`` after a registration whose pose is the truth, and after a real
 one from a prior that is off by 1 m and 0.3°. Errors of the tracked frames by age, NEES of their motion, milliseconds by
 stage. `beside`: ten seconds in real time, as in the node: one thread registers the newest frame over and over, the
 tracking thread gets every frame. `fusion`: from each start, IMU, registrations every ``--period`` seconds (done 0.5 s
 after the exposure) and frames at ``--rate`` (0.1 s after), replayed with and without the tracks: RMS and NEES at the
-output, milliseconds of the graph. ``--outage`` leaves the registrations out for so long, halfway. Flow is seeded by the
-true motion seen from a pose 2 m and 1° off; the priors of the registrations are the truth with a random error. No ROS
+output, milliseconds of the graph. ``--outage`` leaves the registrations out for so long, halfway; with ``--refused``
+frames of it are followed from their priors, as the node does with those that registration refuses. Flow is seeded by
+the true motion seen from a pose 2 m and 1° off; the priors of the registrations are the truth with a random error. No ROS
 but its messages.
 """
 
@@ -20,6 +21,7 @@ import argparse
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,8 +36,9 @@ from geo_nav.geodesy import Pose
 from geo_nav.geodesy.pose import error_vector
 from geo_nav.matching import MatchingConfig, create_matcher
 from geo_nav.nodes import conversion
-from geo_nav.nodes.frame_tracking import Frame, FrameTracking
-from geo_nav.registration import AbsolutePose, Registrar, RegistrationConfig, Status, TiePoints
+from geo_nav.nodes.camera_frame import Frame
+from geo_nav.nodes.frame_tracking import FrameTracking, Registered, Tracked
+from geo_nav.registration import AbsolutePose, Registrar, RegistrationConfig, RegistrationError, Status, TiePoints
 from geo_nav.registration.sharpness import texel_size
 from geo_nav.registration.tracking import TrackedFrame, TrackStatus
 from geo_nav.registration.tracking_config import TrackingConfig
@@ -229,7 +232,7 @@ class Beside:
         self.registrations: list[float] = []
         self.newest: Frame | None = None
         self.stop, self.ready = threading.Event(), threading.Event()
-        self.tracking = FrameTracking(TrackingConfig(), self.as_seen, self.publish, print, lambda step, _: step)
+        self.tracking = FrameTracking(TrackingConfig(), None, self.as_seen, self.publish, print, lambda step, _: step)
 
     @staticmethod
     def key(frame: Frame) -> CameraFrame:
@@ -241,9 +244,9 @@ class Beside:
         key = self.key(frame)
         return replace(key, predicted=self.seen[key.stamp].predicted)
 
-    def publish(self, tracked: TrackedFrame, *_: object) -> None:
+    def publish(self, tracked: Tracked) -> None:
         """Notes when a tracked frame is done."""
-        self.delays.append(time.monotonic() - self.offered[tracked.stamp])
+        self.delays.append(time.monotonic() - self.offered[tracked.frame.stamp])
 
     def register(self) -> None:
         """The newest frame, over and over."""
@@ -254,10 +257,11 @@ class Beside:
             if frame is None:
                 time.sleep(0.01)
                 continue
-            found, view = self.bench.real_registration(self.as_seen(frame), registrar)
+            seen = self.as_seen(frame)
+            found, view = self.bench.real_registration(seen, registrar)
             self.registrations.append(found.milliseconds["total"])
-            if found.accepted:
-                self.tracking.registered(frame, found, view)
+            predicted = self.bench.camera.pose(seen.stamp)
+            self.tracking.registered(Registered(frame, found, predicted, np.diag(PRIOR_SIGMAS**2), view))
 
     def run(self) -> str:
         """Plays the frames; the result in words."""
@@ -325,6 +329,11 @@ def record(bench: Bench, start: float, given: argparse.Namespace) -> Recorded:
                 if found.accepted:
                     fixes.append((frame.stamp + REGISTRATION_DELAY, found))
                     waiting.append((frame.stamp + REGISTRATION_DELAY, frame, found, view))
+            elif given.refused:
+                predicted = bench.off(bench.camera.pose(frame.stamp), PRIOR_SIGMAS)
+                view = bench.renderer.render(frame.camera.pinhole(), predicted)
+                with suppress(RegistrationError):  # as in the node, where the next frame may do
+                    follower.refused(frame, predicted, np.diag(PRIOR_SIGMAS**2), view)
         while waiting and waiting[0][0] <= now:
             _, registered, found, view = waiting.pop(0)
             follower.registered(registered, found, view)
@@ -406,6 +415,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="fusion: length of a stretch")
     parser.add_argument("--period", type=float, default=1.0, help="fusion: seconds between registrations")
     parser.add_argument("--outage", type=float, default=0.0, help="fusion: seconds without registrations")
+    parser.add_argument("--refused", action="store_true", help="fusion: in the outage, follow frames from their priors")
     given = parser.parse_args()
     console = Console(width=150)
     {"track": track, "beside": beside, "fusion": fusion}[given.what](make_bench(given), given, console)

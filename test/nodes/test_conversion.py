@@ -15,7 +15,7 @@ from geo_nav.camera_messages import camera_from_message, image_from_message
 from geo_nav.fusion import NavState
 from geo_nav.geodesy import GeodesyError, LocalFrame, Pose
 from geo_nav.nodes import conversion
-from geo_nav.nodes.frame_registration import camera_covariance
+from geo_nav.nodes.frame_registration import camera_prior
 from geo_nav.registration import AbsolutePose, Status
 from geo_nav.rendering import Camera, RenderingError
 from geo_nav_msgs.msg import AbsolutePose as AbsolutePoseMessage
@@ -180,13 +180,13 @@ def test_absolute_pose_message_tells_accepted_rejected_and_failed_apart() -> Non
     assert conversion.absolute_pose_message(failed, Time(), "map", "c").status == AbsolutePoseMessage.FAILED
 
 
-def test_camera_covariance_agrees_with_sampling() -> None:
+def test_camera_prior_agrees_with_sampling() -> None:
     rng = np.random.default_rng(3)
     T_map_base, T_base_camera = some_pose(), Pose(Rotation.from_euler("x", 2.0).as_matrix(), np.array([1.0, 0.5, -0.3]))
     half = rng.normal(size=(6, 6)) * 0.05
     covariance = half @ half.T
-    expected = camera_covariance(covariance, T_map_base, T_base_camera)
-    nominal = T_map_base @ T_base_camera
+    nominal, expected = camera_prior((T_map_base, covariance), T_base_camera)
+    assert nominal.distance_to(T_map_base @ T_base_camera) < 1e-12
     samples = []
     for error in rng.multivariate_normal(np.zeros(6), covariance, 20_000):
         moved = Pose(

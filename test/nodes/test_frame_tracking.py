@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from geo_nav.geodesy import Pose
 from geo_nav.nodes import conversion
 from geo_nav.nodes.camera_frame import Frame
 from geo_nav.nodes.frame_registration import tracking_message
-from geo_nav.nodes.frame_tracking import FrameTracking, Registered, Tracked
+from geo_nav.nodes.frame_tracking import FrameQueue, FrameTracking, Registered, Tracked
 from geo_nav.registration import AbsolutePose, Status, TiePoints
 from geo_nav.registration.linearization import moved
 from geo_nav.registration.tracking import TrackedFrame, TrackStatus
@@ -60,6 +61,14 @@ def as_seen(frame: Frame) -> CameraFrame:
     return CameraFrame(frame.image, frame.camera, conversion.seconds(frame.stamp), None)
 
 
+def given(frame: Frame, found: AbsolutePose, view: RenderedView | None) -> Registered:
+    """A frame after registration; it was predicted where it is."""
+    return Registered(frame, found, pose_at(0), np.diag(np.repeat([1.0, 0.01], 3) ** 2), view)
+
+
+REFUSED = AbsolutePose(0.0, Status.FEW_INLIERS, "a bare field")
+
+
 @pytest.fixture
 def tracking() -> Iterator[tuple[FrameTracking, Published, list[str]]]:
     published: Published = []
@@ -95,7 +104,7 @@ def test_a_late_registration_is_followed_from_the_newest_frame_on(
         thread.offer(frame)
         assert wait(lambda: not thread._queue)
     assert published == []
-    thread.registered(Registered(frames[0], registration(views[0]), views[0]))
+    thread.registered(given(frames[0], registration(views[0]), views[0]))
     assert wait(lambda: len(published) == 1)
     thread.offer(frames[4])
     assert wait(lambda: len(published) == 2)
@@ -111,12 +120,46 @@ def test_a_late_registration_is_followed_from_the_newest_frame_on(
         assert tracked.frame.T_map_camera.distance_to(pose_at(k)) < 0.2
 
 
+def test_a_refused_frame_is_followed_until_another_is_registered(
+    tracking: tuple[FrameTracking, Published, list[str]], frames: list[Frame], views: list[RenderedView]
+) -> None:
+    thread, published, problems = tracking
+    thread.offer(frames[0])
+    thread.registered(given(frames[0], REFUSED, views[0]))
+    thread.offer(frames[1])
+    assert wait(lambda: len(published) == 1)
+    message = tracking_message(published[0], "map")
+    assert message is not None
+    assert (message.header.stamp, message.reference_stamp) == (stamp(1), stamp(0))
+    assert min(message.point_sigma) == pytest.approx(1.0), "its points are known no better than its pose"
+    thread.registered(given(frames[1], REFUSED, views[1]))
+    thread.offer(frames[2])
+    assert wait(lambda: len(published) == 2)
+    assert published[-1].reference.stamp == stamp(0)
+    found = replace(registration(views[1]), stamp=conversion.seconds(stamp(1)))
+    thread.registered(given(frames[1], found, views[1]))
+    thread.offer(frames[3])
+    assert wait(lambda: published[-1].newest.stamp == stamp(3))
+    assert published[-1].reference.stamp == stamp(1)
+    assert problems == []
+
+
+def test_a_waiting_registration_gives_way_to_no_refused_frame(frames: list[Frame]) -> None:
+    queue = FrameQueue()
+    accepted, refused = (replace(REFUSED, status=status) for status in (Status.ACCEPTED, Status.FEW_INLIERS))
+    for found in (refused, accepted, refused):
+        queue.registered(given(frames[0], found, None))
+    taken = queue.take()[1]
+    assert taken is not None
+    assert taken.found is accepted
+
+
 def test_a_frame_that_cannot_be_used_is_survived(
     tracking: tuple[FrameTracking, Published, list[str]], frames: list[Frame], views: list[RenderedView]
 ) -> None:
     thread, published, problems = tracking
     thread.offer(frames[0])
-    thread.registered(Registered(frames[0], registration(views[0]), views[0]))
+    thread.registered(given(frames[0], registration(views[0]), views[0]))
     thread.offer(Frame(np.zeros((10, 20, 3), np.uint8), camera(), stamp(1), "camera_optical"))
     assert wait(lambda: len(problems) == 1)
     assert "20x10" in problems[0]

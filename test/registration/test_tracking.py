@@ -20,7 +20,7 @@ from geo_nav.registration.tracking import TrackedFrame, TrackStatus
 from geo_nav.registration.tracking_config import TrackingConfig
 from geo_nav.registration.tracking_follower import CameraFrame, Follower
 from geo_nav.registration.tracking_motion import motion_covariance
-from geo_nav.registration.tracking_points import ray_depths
+from geo_nav.registration.tracking_points import TrackReference, ray_depths
 from geo_nav.rendering import Camera, RenderedView, Renderer, RenderingError, create_renderer
 from registration_site import camera, photographed, synthetic_site, truth_pose
 
@@ -58,7 +58,7 @@ def view(renderer: Renderer) -> RenderedView:
 
 def registration(view: RenderedView, pixels: np.ndarray = WINDOWS, pose: Pose | None = None) -> AbsolutePose:
     pose = pose_at(0) if pose is None else pose
-    depths, on_model = ray_depths(view, camera(), pose, pixels, 90.0)
+    depths, on_model = ray_depths(view, camera(), pose, pixels)
     assert on_model.all()
     points = pose.transform(camera().rays(pixels) * depths[:, None])
     count = len(pixels)
@@ -88,7 +88,7 @@ def followed(
 
 def test_rays_meet_the_model_where_the_renderer_says(renderer: Renderer, view: RenderedView) -> None:
     exact = renderer.render(camera(), pose_at(0)).depth
-    depths, on_model = ray_depths(view, camera(), pose_at(0), WINDOWS, 70.0)
+    depths, on_model = ray_depths(view, camera(), pose_at(0), WINDOWS)
     assert on_model.all()
     u, v = WINDOWS.astype(int).T
     np.testing.assert_allclose(depths, exact[v, u], atol=0.1)
@@ -301,6 +301,94 @@ def test_a_refused_registration_is_not_followed_and_the_old_one_goes_on(
     tracked = follower.follow()
     assert tracked is not None
     assert tracked.reference_stamp == 0.0
+
+
+PREDICTED = np.array([3.0, -2.0, 2.0, 0.006, -0.004, 0.03])
+PREDICTED_SIGMAS = np.array([3.0, 3.0, 2.0, 0.006, 0.006, 0.03])
+
+
+def refused(
+    images: list[np.ndarray], view: RenderedView | None, follower: Follower | None = None
+) -> tuple[Follower, list[TrackedFrame]]:
+    """The first frame is refused and predicted wrongly; all others as followed from there."""
+    follower = follower or Follower(TrackingConfig())
+    follower.see(frame(images[0], 0))
+    follower.refused(frame(images[0], 0), moved(pose_at(0), PREDICTED), np.diag(PREDICTED_SIGMAS**2), view)
+    out = []
+    for k in range(1, len(images)):
+        follower.see(frame(images[k], k))
+        tracked = follower.follow()
+        if tracked is not None:
+            out.append(tracked)
+    return follower, out
+
+
+def motion_error(tracked: TrackedFrame, k: int) -> tuple[np.ndarray, float]:
+    """(6,) of the motion since the first frame, m and rad; and its NEES by dimension."""
+    assert tracked.T_reference_camera is not None
+    assert tracked.covariance is not None
+    error = error_vector(tracked.T_reference_camera, pose_at(0).inverse() @ pose_at(k))
+    return error, float(error @ np.linalg.solve(tracked.covariance, error) / 6.0)
+
+
+def test_a_refused_frame_tells_the_motion_and_not_the_place(frames: list[np.ndarray], view: RenderedView) -> None:
+    follower, tracks = refused(frames, view)
+    assert [t.status for t in tracks] == [TrackStatus.TRACKED] * (FRAMES - 1)
+    last, k = tracks[-1], FRAMES - 1
+    error, nees = motion_error(last, k)
+    assert np.linalg.norm(error[:3]) < 0.05 * np.linalg.norm(k * STEP[:3])
+    assert nees < 3.0
+    assert last.T_map_camera is not None
+    assert last.tie_points is not None
+    assert last.T_map_camera.distance_to(pose_at(k)) > 2.0, "the place is as wrong as the prediction"
+    assert last.tie_points.point_sigma.min() == pytest.approx(3.0)
+    # Another refused frame takes nothing away from what is followed; a registration does.
+    follower.refused(frame(frames[k], k), pose_at(k), np.diag(PREDICTED_SIGMAS**2), view)
+    assert follower.reference_stamp == 0.0
+    follower.registered(frame(frames[0], 0), registration(view), view)
+    tracked = next(t for t in iter(follower.follow, 0) if t is not None)
+    assert tracked.tie_points is not None
+    assert tracked.tie_points.point_sigma.max() < 0.5
+
+
+def test_over_ground_that_the_model_does_not_have_only_the_length_of_the_motion_is_open(
+    frames: list[np.ndarray], view: RenderedView
+) -> None:
+    with pytest.raises(RegistrationError, match="points are left"):
+        refused(frames, None)
+    follower = Follower(TrackingConfig())
+    follower.registered(frame(frames[0], -20), replace(registration(view), stamp=-2.0), view)
+    follower.see(frame(np.zeros_like(frames[0]), -1))
+    lost = follower.follow()
+    assert lost is not None
+    assert lost.status is TrackStatus.LOST
+    follower._ground -= 0.25 * (pose_at(0).translation[2] - follower._ground)  # type: ignore[operator]
+    *tracks, end = refused(frames, None, follower)[1]
+    # The site is not level: the points that agree become fewer, and that is noticed.
+    assert end.status is TrackStatus.LOST
+    last, k = tracks[-1], len(tracks)
+    assert k >= 6
+    error, nees = motion_error(last, k)
+    assert last.covariance is not None
+    true = (pose_at(0).inverse() @ pose_at(k)).translation
+    ahead = true / np.linalg.norm(true)
+    along = -float(ahead @ error[:3])
+    assert along == pytest.approx(0.25 * np.linalg.norm(true), rel=0.5), "a quarter too far, as the ground is"
+    assert np.linalg.norm(error[:3] + along * ahead) < 0.12 * np.linalg.norm(true)
+    assert np.linalg.norm(error[3:]) < 0.01
+    assert nees < 3.0
+    assert np.sqrt(ahead @ last.covariance[:3, :3] @ ahead) > 0.3 * np.linalg.norm(true)
+
+
+def test_refused_frames_are_left_alone_where_that_is_set(frames: list[np.ndarray], view: RenderedView) -> None:
+    follower = Follower(TrackingConfig(refused_frames=False))
+    follower.refused(frame(frames[0], 0), pose_at(0), TINY, view)
+    assert follower.reference_stamp is None
+
+
+def test_a_camera_below_the_ground_follows_nothing() -> None:
+    with pytest.raises(RegistrationError, match="below the ground"):
+        TrackReference(0.0, pose_at(0), TINY).over(pose_at(0).translation[2] + 5.0)
 
 
 def test_a_distorted_and_wider_frame_is_tracked_in_undistorted_pixels(renderer: Renderer, view: RenderedView) -> None:

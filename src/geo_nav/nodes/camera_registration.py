@@ -25,12 +25,13 @@ from geo_nav.nodes.frame_registration import (
     PRIOR_PATIENCE,
     TRACKING_PATIENCE,
     FrameRegistration,
+    camera_prior,
     frame_as_seen,
     mounting_of,
     registration_messages,
     tracking_message,
 )
-from geo_nav.nodes.frame_tracking import FrameTracking, Tracked
+from geo_nav.nodes.frame_tracking import FrameTracking, Registered, Tracked
 from geo_nav.nodes.priors import Priors
 from geo_nav.nodes.settings import CameraNodeConfig
 from geo_nav.nodes.transforms import StaticTransforms
@@ -171,8 +172,8 @@ class CameraRegistration(GeoNavNode):
         result = registration.register(frame, prior, T_base_camera)
         self._publish(result, frame)
         tracking = self._tracking
-        if result.accepted and tracking is not None:
-            tracking.registered(registration.registered(result, frame))
+        if tracking is not None:
+            tracking.registered(Registered(frame, result, *camera_prior(prior, T_base_camera), registration.view))
         self._publish_picture(registration, result, frame)
 
     def _as_seen(self, frame: Frame) -> CameraFrame:

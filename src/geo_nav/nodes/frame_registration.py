@@ -14,12 +14,12 @@ from geo_nav.geodesy import Pose
 from geo_nav.matching import create_matcher
 from geo_nav.nodes import conversion
 from geo_nav.nodes.camera_frame import Frame
-from geo_nav.nodes.frame_tracking import Registered, Tracked
+from geo_nav.nodes.frame_tracking import Tracked
 from geo_nav.nodes.settings import CameraNodeConfig
 from geo_nav.registration import AbsolutePose, FrameMasks, Registrar
 from geo_nav.registration.sharpness import texel_size
 from geo_nav.registration.tracking_follower import CameraFrame
-from geo_nav.rendering import create_renderer
+from geo_nav.rendering import RenderedView, create_renderer
 from geo_nav.site import SiteModel
 from geo_nav_msgs.msg import AbsolutePose as AbsolutePoseMessage
 from geo_nav_msgs.msg import TiePoints as TiePointsMessage
@@ -65,18 +65,15 @@ class FrameRegistration:
             prior: T_map_base and its (6, 6) covariance at the frame's stamp, ROS order.
             T_base_camera: its mounting.
         """
-        T_map_base, covariance = prior
+        T_map_camera, covariance = camera_prior(prior, T_base_camera)
         return self._registrar.register(
-            frame.image,
-            frame.camera,
-            T_map_base @ T_base_camera,
-            camera_covariance(covariance, T_map_base, T_base_camera),
-            conversion.seconds(frame.stamp),
+            frame.image, frame.camera, T_map_camera, covariance, conversion.seconds(frame.stamp)
         )
 
-    def registered(self, result: AbsolutePose, frame: Frame) -> Registered:
-        """The last accepted result, for tracking."""
-        return Registered(frame, result, self._registrar.last_view)
+    @property
+    def view(self) -> RenderedView | None:
+        """The view that the last frame was matched against; None where it did not come as far as that."""
+        return None if self._registrar.last_frame is None else self._registrar.last_view
 
     def picture(self, result: AbsolutePose, frame: Frame) -> CompressedImage:
         """The debug picture of the last result, accepted or refused."""
@@ -124,10 +121,10 @@ def mounting_of(mounting: Pose | None, base_frame: str, frame_id: str) -> Pose:
     return mounting
 
 
-def camera_covariance(covariance: Array, T_map_base: Pose, T_base_camera: Pose) -> Array:
-    """The (6, 6) pose covariance of base_link, moved to the camera (both ROS order, axes of `map`)."""
+def camera_prior(prior: tuple[Pose, Array], T_base_camera: Pose) -> tuple[Pose, Array]:
+    """T_map_base and its (6, 6) covariance, moved to the camera (both ROS order, axes of `map`)."""
+    T_map_base, covariance = prior
     x, y, z = T_map_base.rotation @ T_base_camera.translation
     jacobian = np.eye(6)
     jacobian[:3, 3:] = [[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]]
-    out: Array = jacobian @ covariance @ jacobian.T
-    return out
+    return T_map_base @ T_base_camera, jacobian @ covariance @ jacobian.T

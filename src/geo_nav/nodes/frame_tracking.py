@@ -9,7 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 
+import numpy as np
+import numpy.typing as npt
+
 from geo_nav import GeoNavError
+from geo_nav.geodesy import Pose
 from geo_nav.nodes.camera_frame import Frame
 from geo_nav.registration import AbsolutePose
 from geo_nav.registration.masks import VehicleMask
@@ -17,6 +21,8 @@ from geo_nav.registration.tracking import TrackedFrame, TrackStatus
 from geo_nav.registration.tracking_config import TrackingConfig
 from geo_nav.registration.tracking_follower import CameraFrame, Follower
 from geo_nav.rendering import RenderedView
+
+Array = npt.NDArray[np.float64]
 
 _QUEUE = 3
 """Frames that may wait; a frame more and the oldest is passed over: late tracks are worth less than new ones."""
@@ -27,16 +33,26 @@ _REPORT_PERIOD = 30.0
 
 @dataclass(frozen=True, eq=False)
 class Registered:
-    """A registered frame, its accepted result and the view that it was matched against."""
+    """A frame that was given to registration, and what came of it.
+
+    Attributes:
+        frame: the frame.
+        found: accepted, or refused.
+        T_map_camera: as predicted.
+        covariance: (6, 6) of that, ROS order, m and rad.
+        view: that it was matched against; None where it did not come as far as that.
+    """
 
     frame: Frame
     found: AbsolutePose
+    T_map_camera: Pose
+    covariance: Array
     view: RenderedView | None
 
 
 @dataclass(frozen=True, eq=False)
 class Tracked:
-    """A tracked frame, the message's frame that it is, and the registered one that its points come from."""
+    """A tracked frame, the message's frame that it is, and the one that its points come from."""
 
     frame: TrackedFrame
     newest: Frame
@@ -71,7 +87,7 @@ class Statistics:
         if self.milliseconds:
             words += (
                 f": {median(self.milliseconds):.1f} ms, {median(self.points):.0f} points, {median(self.ages):.1f} s "
-                f"(at most {max(self.ages):.1f} s) after their registration"
+                f"(at most {max(self.ages):.1f} s) after the frame that they come from"
             )
         if self.passed_over:
             words += f"; {self.passed_over} frames came too fast"
@@ -109,12 +125,19 @@ class FrameTracker:
             self._newest = frame
         if registered is not None:
             try:
-                self._follower.registered(self._as_seen(registered.frame), registered.found, registered.view)
+                self._begin(registered)
             except GeoNavError as error:
                 self.statistics.lost.append(str(error))
-            else:
-                self._reference = registered.frame
         return self._follow()
+
+    def _begin(self, registered: Registered) -> None:
+        follower, seen = self._follower, self._as_seen(registered.frame)
+        if registered.found.accepted:
+            follower.registered(seen, registered.found, registered.view)
+        else:
+            follower.refused(seen, registered.T_map_camera, registered.covariance, registered.view)
+        if follower.reference_stamp == seen.stamp:
+            self._reference = registered.frame
 
     def _follow(self) -> Tracked | None:
         tracked = self._follower.follow()
@@ -127,7 +150,10 @@ class FrameTracker:
 
 
 class FrameQueue:
-    """What waits for tracking: the newest frames, and the newest registration, which comes first. Not thread-safe."""
+    """What waits for tracking: the newest frames, and the newest registration, which comes first. Not thread-safe.
+
+    A frame that registration refused does not take the place of one that it accepted.
+    """
 
     def __init__(self) -> None:
         self._frames: deque[Frame] = deque()
@@ -145,8 +171,10 @@ class FrameQueue:
         return True
 
     def registered(self, registered: Registered) -> None:
-        """A registration."""
-        self._registered = registered
+        """A registration, accepted or not."""
+        waiting = self._registered
+        if registered.found.accepted or waiting is None or not waiting.found.accepted:
+            self._registered = registered
 
     def take(self) -> tuple[Frame | None, Registered | None]:
         """The registration, or else the oldest frame."""
@@ -201,7 +229,7 @@ class FrameTracking:
             self._wake.notify()
 
     def registered(self, registered: Registered) -> None:
-        """An accepted registration, whenever it is done; never waits."""
+        """A registration, accepted or not, whenever it is done; never waits."""
         with self._wake:
             self._queue.registered(registered)
             self._wake.notify()

@@ -1,6 +1,7 @@
 """Geo-registered feature tracks: the tie points of a registration followed from frame to frame.
 
-Chiu et al. (IROS 2014) call them geo-registered feature tracks: every frame then has 2D-3D measurements.
+Chiu et al. (IROS 2014) call them geo-registered feature tracks: every frame then has 2D-3D measurements. Where
+registration refuses the frames, the tracks of one of them still tell the motion since: visual odometry on the model.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from geo_nav.registration.linearization import project
 from geo_nav.registration.resection import Resection, refine, resect
 from geo_nav.registration.tracking_config import TrackingConfig
 from geo_nav.registration.tracking_motion import motion_covariance
-from geo_nav.registration.tracking_points import Anchors, choose_anchors, plane_homography
-from geo_nav.registration.types import AbsolutePose, TiePoints
+from geo_nav.registration.tracking_points import Anchors, TrackReference, choose_anchors, plane_homography
+from geo_nav.registration.types import TiePoints
 from geo_nav.rendering import Camera, RenderedView
 
 Array = npt.NDArray[np.float64]
@@ -70,14 +71,14 @@ class TrackedFrame:
 
     Attributes:
         stamp: of the frame's exposure, seconds.
-        reference_stamp: of the registered frame that the tracks come from, seconds.
+        reference_stamp: of the frame that the tracks come from, seconds.
         status: the verdict.
         reason: the verdict in words.
-        T_map_camera: resected pose; it carries the error of the registration. None where lost.
-        T_reference_camera: the camera in the registered camera's frame; None where lost.
+        T_map_camera: resected pose; it carries the error of the reference's pose. None where lost.
+        T_reference_camera: the camera in the reference camera's frame; None where lost.
         covariance: (6, 6) of ``T_reference_camera``, ROS order about the reference camera's axes; None where lost.
         tie_points: None where lost.
-        ids: (N,) number of each point among those of its registration.
+        ids: (N,) number of each point among those of its reference.
         milliseconds: duration of each stage.
     """
 
@@ -95,7 +96,7 @@ class TrackedFrame:
 
 @dataclass(frozen=True, eq=False)
 class _Template:
-    """The frame whose windows are looked for: the registered one, and later ones as the view changes."""
+    """The frame whose windows are looked for: the reference, and later ones as the view changes."""
 
     frame: GreyFrame
     pose: Pose
@@ -106,9 +107,8 @@ class _Template:
 class _Tracks:
     """The points that are left; each has its place in the template."""
 
+    reference: TrackReference
     anchors: Anchors
-    reference_stamp: float
-    covariance: Array
     template: _Template
     frame: GreyFrame
     pose: Pose
@@ -116,10 +116,10 @@ class _Tracks:
 
 
 class TiePointTracker:
-    """Follows the tie points of one registration with pyramidal Lucas-Kanade flow (Bouguet 2000). Not thread-safe.
+    """Follows the points of one frame, registered or not, with pyramidal Lucas-Kanade flow (Bouguet 2000).
 
     Windows are compared with a template frame, not with the last one, whose small errors would add up; the template is
-    the registered frame, and is renewed now and then.
+    that frame, and is renewed now and then. Not thread-safe.
 
     Args:
         config: parameters.
@@ -136,31 +136,37 @@ class TiePointTracker:
 
     @property
     def reference_stamp(self) -> float | None:
-        """Of the registration that is followed, s."""
-        return None if self._tracks is None else self._tracks.reference_stamp
+        """Of the frame whose points are followed, s."""
+        return None if self._tracks is None else self._tracks.reference.stamp
 
-    def start(self, frame: GreyFrame, found: AbsolutePose, view: RenderedView | None = None) -> None:
-        """Follow a registration from its own frame on; what was followed before is forgotten.
+    @property
+    def ground(self) -> float | None:
+        """Mean height in `map` of the points of the model that are followed, m; None where there are none."""
+        tracks = self._tracks
+        return (
+            None if tracks is None or tracks.reference.ground is not None else float(tracks.anchors.points[:, 2].mean())
+        )
+
+    def start(self, frame: GreyFrame, reference: TrackReference, view: RenderedView | None = None) -> None:
+        """Follow a frame's points from that frame on; what was followed before is forgotten.
 
         Args:
-            frame: the registered frame.
-            found: its registration.
-            view: the site rendered from near the pose found; without it no corners are added to the tie points.
+            frame: the frame.
+            reference: its pose, and its tie points if it was registered.
+            view: the site rendered from near the pose; without it, and without a guess where the ground is, no corners
+                are added to the tie points.
 
         Raises:
-            RegistrationError: the registration was not accepted, or leaves too few points that can be followed.
+            RegistrationError: there are too few points that can be followed.
         """
         self._tracks = None
-        if not found.accepted or found.T_map_camera is None or found.covariance is None or found.tie_points is None:
-            raise RegistrationError(f"a frame that was refused ({found.status}) cannot be followed")
-        anchors = choose_anchors(frame.image, frame.valid, frame.camera, found, view, self._config)
-        problem = self._problem(anchors.pixels, frame.camera)
+        anchors = choose_anchors(frame.image, frame.valid, frame.camera, reference, view, self._config)
+        problem = self._problem(anchors.pixels, frame.camera, self._config.min_points)
         if problem:
-            raise RegistrationError(f"the registration cannot be followed: {problem}")
-        template = _Template(frame, found.T_map_camera, anchors.pixels)
-        self._tracks = _Tracks(
-            anchors, found.stamp, found.covariance, template, frame, found.T_map_camera, np.arange(len(anchors.pixels))
-        )
+            raise RegistrationError(f"the frame cannot be followed: {problem}")
+        pose = reference.T_map_camera
+        template = _Template(frame, pose, anchors.pixels)
+        self._tracks = _Tracks(reference, anchors, template, frame, pose, np.arange(len(anchors.pixels)))
 
     def track(self, frame: GreyFrame) -> TrackedFrame:
         """Follow the points into a newer frame, resect it, and drop the points that disagree.
@@ -170,15 +176,15 @@ class TiePointTracker:
         """
         tracks = self._tracks
         if tracks is None:
-            raise RegistrationError("no registration is followed")
+            raise RegistrationError("no frame is followed")
         if not frame.stamp > tracks.frame.stamp:
             raise RegistrationError(f"frame {frame.stamp:.3f} s is not newer than the last, {tracks.frame.stamp:.3f} s")
         if frame.camera != tracks.frame.camera:
             raise RegistrationError("the camera has changed: its tracks end")
         self._tracks = None
-        age = frame.stamp - tracks.reference_stamp
+        age = frame.stamp - tracks.reference.stamp
         if age > self._config.max_age:
-            return self._lost(frame, tracks, f"the registration is {age:.1f} s old")
+            return self._lost(frame, tracks, f"the frame that the points come from is {age:.1f} s old")
         watch = Stopwatch()
         with watch("flow"):
             start = self._predicted(tracks, frame)
@@ -190,13 +196,16 @@ class TiePointTracker:
         if solved is None:
             return self._lost(frame, tracks, f"{followed}, no pose agrees with them")
         left = np.flatnonzero(returned)[solved.inliers]
-        problem = self._problem(pixels[left], frame.camera)
+        # Ground that is not as level as it is taken to be leaves a minority that agrees, on a wrong pose.
+        guessed = tracks.reference.ground is not None
+        least = max(self._config.min_points, len(tracks.anchors.pixels) // 2 if guessed else 0)
+        problem = self._problem(pixels[left], frame.camera, least)
         if problem:
             return self._lost(frame, tracks, f"{followed}; {problem}")
         with watch("covariance"):
             covariance = motion_covariance(
-                frame.camera, tracks.anchors.T_map_camera, solved.T_map_camera, points[left],
-                solved.residuals[solved.inliers], tracks.covariance, self._config.pixel_sigma,
+                frame.camera, tracks.reference.T_map_camera, solved.T_map_camera, points[left],
+                solved.residuals[solved.inliers], tracks.reference.covariance, self._config.pixel_sigma,
             )  # fmt: skip
         if covariance is None:
             return self._lost(frame, tracks, "the points leave a direction of the pose open")
@@ -265,10 +274,10 @@ class TiePointTracker:
             return searched
         return refined
 
-    def _problem(self, pixels: Array, camera: Camera) -> str:
+    def _problem(self, pixels: Array, camera: Camera, least: int) -> str:
         """Why points are not enough; empty where they are."""
-        if len(pixels) < self._config.min_points:
-            return f"{len(pixels)} points are left, {self._config.min_points} are needed"
+        if len(pixels) < least:
+            return f"{len(pixels)} points are left, {least} are needed"
         cells = np.floor((pixels + 0.5) / [camera.width, camera.height] * _CELLS)
         spread = len(np.unique(np.clip(cells, 0, _CELLS - 1), axis=0)) / _CELLS**2
         if spread < self._config.min_spread:
@@ -277,7 +286,7 @@ class TiePointTracker:
 
     @staticmethod
     def _lost(frame: GreyFrame, tracks: _Tracks, reason: str) -> TrackedFrame:
-        return TrackedFrame(frame.stamp, tracks.reference_stamp, TrackStatus.LOST, reason)
+        return TrackedFrame(frame.stamp, tracks.reference.stamp, TrackStatus.LOST, reason)
 
     def _tracked(
         self,
@@ -294,12 +303,12 @@ class TiePointTracker:
             pixels=pixels,
             points=tracks.anchors.points[ids],
             pixel_sigma=np.full(count, max(sigma, self._config.pixel_sigma)),
-            point_sigma=np.full(count, tracks.anchors.point_sigma),
+            point_sigma=np.full(count, tracks.reference.point_sigma),
             camera=tracks.frame.camera,
         )
         return TrackedFrame(
-            tracks.frame.stamp, tracks.reference_stamp, TrackStatus.TRACKED, f"{count} points, {sigma:.2f} px",
-            pose, tracks.anchors.T_map_camera.inverse() @ pose, covariance, ties, ids, watch.milliseconds,
+            tracks.frame.stamp, tracks.reference.stamp, TrackStatus.TRACKED, f"{count} points, {sigma:.2f} px",
+            pose, tracks.reference.T_map_camera.inverse() @ pose, covariance, ties, ids, watch.milliseconds,
         )  # fmt: skip
 
 

@@ -26,7 +26,12 @@ class TrackingConfig(BaseModel):
     pixel_sigma: float = Field(0.2, description="floor of the 1 sigma of a followed pixel's coordinate, pixels", gt=0)
     min_points: int = Field(20, description="tracks with fewer points are given up, count", ge=8)
     min_spread: float = Field(0.1, description="least share of the picture's 8x8 cells that hold points", ge=0, le=1)
-    max_age: float = Field(5.0, description="tracks are given up this long after their registration, s", gt=0)
+    max_age: float = Field(5.0, description="tracks are given up this long after the frame they begin at, s", gt=0)
+    refused_frames: bool = Field(
+        True,
+        description="where nothing is followed, a frame that registration refuses is, from its predicted pose: its "
+        "tracks tell the motion, not the place",
+    )
     template_age: float = Field(
         1.0, description="the frame that flow compares with is renewed this often: each time costs some drift, s", gt=0
     )

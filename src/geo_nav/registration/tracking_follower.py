@@ -16,8 +16,11 @@ from geo_nav.registration.frames import FrameReader
 from geo_nav.registration.masks import VehicleMask
 from geo_nav.registration.tracking import GreyFrame, TiePointTracker, TrackedFrame, TrackStatus
 from geo_nav.registration.tracking_config import TrackingConfig
+from geo_nav.registration.tracking_points import TrackReference
 from geo_nav.registration.types import AbsolutePose
 from geo_nav.rendering import Camera, RenderedView
+
+Array = npt.NDArray[np.float64]
 
 _FRAMES_KEPT = 200
 """Frames kept at most, whatever their rate: 60 MB at 640x480."""
@@ -55,10 +58,11 @@ class Follower:
         self._tracker = TiePointTracker(config)
         self._frames: deque[GreyFrame] = deque(maxlen=_FRAMES_KEPT)
         self._camera: Camera | None = None
+        self._ground: float | None = None
 
     @property
     def reference_stamp(self) -> float | None:
-        """Of the registration that is followed, s; None where none is."""
+        """Of the frame whose points are followed, s; None where nothing is."""
         return self._tracker.reference_stamp
 
     def see(self, frame: CameraFrame) -> bool:
@@ -105,15 +109,46 @@ class Follower:
             view: the site rendered from near the pose found, for corners between the tie points.
 
         Raises:
-            RegistrationError: it cannot be followed; what was followed before goes on.
+            RegistrationError: it was refused, or cannot be followed; what was followed before goes on.
         """
+        if not found.accepted or found.T_map_camera is None or found.covariance is None or found.tie_points is None:
+            raise RegistrationError(f"a frame that was refused ({found.status}) has no registration to follow")
+        self._begin(frame, TrackReference(found.stamp, found.T_map_camera, found.covariance, found.tie_points), view)
+
+    def refused(self, frame: CameraFrame, T_map_camera: Pose, covariance: Array, view: RenderedView | None) -> None:
+        """Follow a frame that registration refused, from its predicted pose, where nothing is followed now.
+
+        Where too little of the model is in view, the ground is taken to be level and as high as where it was seen last;
+        its distance then counts as unknown.
+
+        Args:
+            frame: as in :meth:`registered`.
+            T_map_camera: as predicted.
+            covariance: (6, 6) of that, ROS order, m and rad.
+            view: the site rendered from near there; None where it does not show.
+
+        Raises:
+            RegistrationError: it cannot be followed.
+        """
+        if not self._config.refused_frames or self.reference_stamp is not None:
+            return
+        reference = TrackReference(frame.stamp, T_map_camera, covariance)
+        try:
+            self._begin(frame, reference, view)
+        except RegistrationError:
+            if self._ground is None:
+                raise
+            self._begin(frame, reference.over(self._ground), None)
+
+    def _begin(self, frame: CameraFrame, reference: TrackReference, view: RenderedView | None) -> None:
         if self._camera not in (None, frame.camera):
             raise RegistrationError("the camera has changed since this frame was taken")
         self._camera = frame.camera
         kept = next((f for f in self._frames if f.stamp == frame.stamp), None)
         tracker = TiePointTracker(self._config)
-        tracker.start(kept or self._grey(frame), found, view)
+        tracker.start(kept or self._grey(frame), reference, view)
         self._tracker = tracker
+        self._ground = self._ground if tracker.ground is None else tracker.ground
 
     def follow(self) -> TrackedFrame | None:
         """Follow the tracks towards the newest frame, over ``catch_up_frames`` frames at most.

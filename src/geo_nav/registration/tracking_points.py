@@ -1,17 +1,19 @@
-"""The points that are followed: pixels of the registered frame, anchored on the site model at the pose found."""
+"""The points that are followed: pixels of a frame, anchored on the site model at the pose that it has."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from geo_nav.geodesy import Pose
+from geo_nav.registration.errors import RegistrationError
 from geo_nav.registration.linearization import project
 from geo_nav.registration.tracking_config import TrackingConfig
-from geo_nav.registration.types import AbsolutePose, TiePoints
+from geo_nav.registration.types import TiePoints
+from geo_nav.registration.views import median_depth
 from geo_nav.rendering import Camera, RenderedView
 
 Array = npt.NDArray[np.float64]
@@ -25,75 +27,125 @@ _CANDIDATES = 4
 _HULL_MARGIN = 0.05
 """Corners may lie outside the hull of the tie points by this share of the picture's width."""
 _ITERATIONS = 8
+_GRAZING = 0.1
+"""Least sine between a ray and level ground."""
+_GUESS = 0.5
+"""1 sigma of the distance of ground of which nothing is known, as a share of it."""
 _SETTLED = 0.25
 """A lifted pixel is right when its point projects back to within this, pixels."""
 
 
 @dataclass(frozen=True, eq=False)
+class TrackReference:
+    """What is known of the frame that tracks begin from.
+
+    A frame that was registered has tie points. One that registration refused has a predicted pose only: what its tracks
+    say of where the site is seen is as wrong as that, but how the camera moves they tell as well.
+
+    Attributes:
+        stamp: of the exposure, seconds.
+        T_map_camera: registered, or else predicted.
+        covariance: (6, 6) of that, ROS order, m and rad.
+        tie_points: of the registration; None where there is none.
+        ground: height of the level ground that the points are taken to lie on, m; None where the model shows them.
+    """
+
+    stamp: float
+    T_map_camera: Pose
+    covariance: Array
+    tie_points: TiePoints | None = None
+    ground: float | None = None
+
+    def over(self, ground: float) -> TrackReference:
+        """The same where the model is not in view, and the ground is guessed to be level, at a height in `map`, m.
+
+        Points on it tell how the camera turns and which way it moves; how far, hardly: that goes with the guess.
+
+        Raises:
+            RegistrationError: the pose is not above it.
+        """
+        distance = float(self.T_map_camera.translation[2]) - ground
+        if not distance > 0.0:
+            raise RegistrationError(f"the camera is predicted {-distance:.1f} m below the ground that was seen last")
+        covariance = self.covariance.copy()
+        covariance[2, 2] += (_GUESS * distance) ** 2
+        return replace(self, covariance=covariance, ground=ground)
+
+    @property
+    def point_sigma(self) -> float:
+        """1 sigma of a coordinate of the points seen from there, metres."""
+        if self.tie_points is not None:
+            return float(np.median(self.tie_points.point_sigma))
+        return float(np.sqrt(np.linalg.eigvalsh(self.covariance[:3, :3])[-1]))
+
+
+@dataclass(frozen=True, eq=False)
 class Anchors:
-    """Pixels of a registered frame with the points of the model that the pose found sees there.
+    """Pixels of a frame with the points of the model that its pose sees there.
 
     A point lies on its pixel's ray: where matching put a tie point a pixel beside its render, the point is moved
-    sideways onto the ray, its depth kept. So every subset of the anchors agrees exactly on the registered pose, and
+    sideways onto the ray, its depth kept. So every subset of the anchors agrees exactly on that pose, and
     what they say about a later frame is its motion since, free of the matching noise.
 
     Attributes:
         pixels: (N, 2) of ``camera``.
         points: (N, 3) in `map`, metres.
         camera: pinhole of the tracking.
-        T_map_camera: the pose found.
-        point_sigma: 1 sigma of a point's coordinate, metres.
         plane: (4,) normal n and offset d of the plane about which the points lie in `map`: n · p = d.
     """
 
     pixels: Array
     points: Array
     camera: Camera
-    T_map_camera: Pose
-    point_sigma: float
     plane: Array
 
 
 def choose_anchors(
-    grey: Grey, valid: Mask, camera: Camera, found: AbsolutePose, view: RenderedView | None, config: TrackingConfig
+    grey: Grey,
+    valid: Mask,
+    camera: Camera,
+    reference: TrackReference,
+    view: RenderedView | None,
+    config: TrackingConfig,
 ) -> Anchors:
-    """The tie points that flow can hold on to, and corners between them where those are too few.
+    """The tie points that flow can hold on to, and corners of the frame where those are too few.
 
     The orientation matcher's tie points are centres of windows and may lie on bare ground; corners (Shi and Tomasi,
-    CVPR 1994) of the frame are then lifted through the depth of the rendered view, inside the hull of the tie points:
-    where frame and model were seen to agree.
+    CVPR 1994) of the frame are then lifted through the depth of the rendered view: inside the hull of the tie points,
+    where frame and model were seen to agree; anywhere in a frame that was not registered.
 
     Args:
-        grey: (H, W) the registered frame, undistorted.
+        grey: (H, W) the frame, undistorted.
         valid: (H, W) where it has a source pixel.
         camera: its pinhole.
-        found: accepted, with tie points.
-        view: rendered near the pose found; None follows the tie points alone.
+        reference: its pose and tie points.
+        view: rendered near that pose; without it and a guessed ground the tie points alone are followed.
         config: parameters.
     """
-    ties, pose = found.tie_points, found.T_map_camera
-    assert ties is not None
-    assert pose is not None
+    ties, pose = reference.tie_points, reference.T_map_camera
     spacing = 0.7 * float(np.sqrt(camera.width * camera.height / config.points))
-    strength = cv2.cornerMinEigenVal(grey, _BLOCK)
     margin = config.window // 2 + 1
     free = cv2.erode(valid.astype(np.uint8), np.ones((2 * margin + 1, 2 * margin + 1)), borderValue=0)
-    pixels = _in_camera(ties, camera)
-    depths = (ties.points - pose.translation) @ pose.rotation[:, 2]
-    open_area = free & _hull(pixels, camera)
-    kept = _spaced(pixels, strength, free, config, spacing)
-    pixels, depths = pixels[kept], depths[kept]
+    pixels, depths, open_area = np.zeros((0, 2)), np.zeros(0), free
+    if ties is not None:
+        pixels, depths = _in_camera(ties, camera), (ties.points - pose.translation) @ pose.rotation[:, 2]
+        open_area = free & _hull(pixels, camera)
+        kept = _spaced(pixels, cv2.cornerMinEigenVal(grey, _BLOCK), free, config, spacing)
+        pixels, depths = pixels[kept], depths[kept]
     missing = config.points - len(pixels)
-    if view is not None and missing > 0:
+    if missing > 0 and (view is not None or reference.ground is not None):
         for u, v in pixels:
             cv2.circle(open_area, (round(u), round(v)), round(spacing), 0, -1)
         corners = _corners(grey, open_area, missing * _CANDIDATES, spacing, config.corner_quality)
-        start = float(np.median((ties.points - pose.translation) @ pose.rotation[:, 2]))
-        found_depths, lifted = ray_depths(view, camera, pose, corners, start)
+        if reference.ground is not None:
+            found_depths, lifted = _ground_depths(camera, pose, corners, reference.ground)
+        else:
+            assert view is not None
+            found_depths, lifted = ray_depths(view, camera, pose, corners)
         pixels = np.vstack([pixels, corners[lifted][:missing]])
         depths = np.concatenate([depths, found_depths[lifted][:missing]])
     points = pose.transform(camera.rays(pixels) * depths[:, None])
-    return Anchors(pixels, points, camera, pose, float(np.median(ties.point_sigma)), _plane(points))
+    return Anchors(pixels, points, camera, _plane(points))
 
 
 def plane_homography(camera: Camera, T_map_first: Pose, T_map_second: Pose, plane: Array) -> Array:
@@ -113,9 +165,7 @@ def plane_homography(camera: Camera, T_map_first: Pose, T_map_second: Pose, plan
     return out
 
 
-def ray_depths(
-    view: RenderedView, camera: Camera, T_map_camera: Pose, pixels: Array, start: float
-) -> tuple[Array, Mask]:
+def ray_depths(view: RenderedView, camera: Camera, T_map_camera: Pose, pixels: Array) -> tuple[Array, Mask]:
     """Where the rays of a pose near a rendered view's meet the model, by fixed-point iteration on the view's depth.
 
     Args:
@@ -123,12 +173,11 @@ def ray_depths(
         camera: pinhole of the pixels.
         T_map_camera: pose of that camera.
         pixels: (N, 2).
-        start: first guess of the depth, metres.
 
     Returns:
         (N,) depths along the optical axis, metres, and (N,) where the iteration has settled on the model.
     """
-    depths = np.full(len(pixels), start)
+    depths = np.full(len(pixels), median_depth(view) or 0.0)
     rays = camera.rays(pixels)
     settled = np.zeros(len(pixels), bool)
     for _ in range(_ITERATIONS):
@@ -143,6 +192,15 @@ def ray_depths(
         if settled.all():
             break
     return depths, settled
+
+
+def _ground_depths(camera: Camera, T_map_camera: Pose, pixels: Array, ground: float) -> tuple[Array, Mask]:
+    """(N,) depths at which rays meet level ground, m, and (N,) which of them do, and not all but along it."""
+    rays = camera.rays(pixels)
+    in_map = rays @ T_map_camera.rotation.T
+    down = -in_map[:, 2]
+    meets = down > _GRAZING * np.linalg.norm(in_map, axis=1)
+    return (T_map_camera.translation[2] - ground) / np.where(meets, down, 1.0), meets
 
 
 def _plane(points: Array) -> Array:

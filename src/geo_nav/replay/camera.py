@@ -24,6 +24,7 @@ from geo_nav.nodes.conversion import seconds
 from geo_nav.nodes.frame_registration import (
     PRIOR_PATIENCE,
     TRACKING_PATIENCE,
+    camera_prior,
     frame_as_seen,
     mounting_of,
     registration_messages,
@@ -108,7 +109,7 @@ class Registering:
         descriptor: the site's `site.yaml`, or its folder.
         stopped: True ends the wait for a registration.
         pictures: which frames get a debug picture.
-        registered: takes every accepted registration.
+        registered: takes every registration, accepted or not.
 
     Raises:
         GeoNavError: the site cannot be read, or the renderer, the matcher or a mask cannot be made.
@@ -160,10 +161,11 @@ class Registering:
             self._busy = False
             self._next()
             return
-        self._process.begin(Task(self._context.agenda.now, frame, prior, mounting))
-        self._context.agenda.after(self._context.times.registration_seconds, lambda: self._done(frame))
+        task = Task(self._context.agenda.now, frame, prior, mounting)
+        self._process.begin(task)
+        self._context.agenda.after(self._context.times.registration_seconds, lambda: self._done(task))
 
-    def _done(self, frame: Frame) -> None:
+    def _done(self, task: Task) -> None:
         with self._context.profile("waiting for a registration"):
             answer = self._process.answer()
         if answer is None:  # the replay is being ended, and the process is still busy
@@ -171,20 +173,19 @@ class Registering:
         if isinstance(answer, GeoNavError):
             self._context.log.failed("registration", answer)
         else:
-            self._publish(frame, answer)
+            self._publish(task, answer)
         self._busy = False
         self._next()
 
-    def _publish(self, frame: Frame, answer: Answer) -> None:
-        context, result = self._context, answer.result
+    def _publish(self, task: Task, answer: Answer) -> None:
+        context, frame, result = self._context, task.frame, answer.result
         for stage, milliseconds in result.milliseconds.items():
             context.profile.add("registration" if stage == "total" else f"registration: {stage}", 1e-3 * milliseconds)
         pose, points = registration_messages(result, frame, context.config.map_frame)
         context.publish("absolute_pose", pose)
         if points is not None:
             context.publish("tie_points", points)
-        if result.accepted:
-            self._registered(Registered(frame, result, answer.view))
+        self._registered(Registered(frame, result, *camera_prior(task.prior, task.T_base_camera), answer.view))
         if answer.picture is not None:
             context.profile.add("debug pictures", answer.picture_seconds)
             context.publish("picture", answer.picture)
@@ -221,7 +222,7 @@ class TrackingFrames:
         self._next()
 
     def registered(self, registered: Registered) -> None:
-        """An accepted registration."""
+        """A registration, accepted or not."""
         self._queue.registered(registered)
         self._next()
 

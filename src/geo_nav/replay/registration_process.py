@@ -60,7 +60,7 @@ class Answer:
 
     Attributes:
         result: the pose, or why there is none.
-        view: that an accepted one was matched against.
+        view: that the frame was matched against; None where it did not come as far as that.
         picture: for debugging, where one is due.
         picture_seconds: that it took.
     """
@@ -135,11 +135,10 @@ class RegistrationProcess:
 
 def _answer(registration: FrameRegistration, pictures: PictureChoice, task: Task) -> Answer:
     result = registration.register(task.frame, task.prior, task.T_base_camera)
-    view = registration.registered(result, task.frame).view if result.accepted else None
     picture, begin = None, time.perf_counter()
     if pictures.wanted(task.now, str(result.status)):
         picture = registration.picture(result, task.frame)
-    return Answer(result, view, picture, time.perf_counter() - begin)
+    return Answer(result, registration.view, picture, time.perf_counter() - begin)
 
 
 def _sendable(error: Exception) -> GeoNavError:
