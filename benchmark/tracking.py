@@ -11,8 +11,8 @@ tracking thread gets every frame. `fusion`: from each start, IMU, registrations 
 after the exposure) and frames at ``--rate`` (0.1 s after), replayed with and without the tracks: RMS and NEES at the
 output, milliseconds of the graph. ``--outage`` leaves the registrations out for so long, halfway; with ``--refused``
 frames of it are followed from their priors, as the node does with those that registration refuses. Flow is seeded by
-the true motion seen from a pose 2 m and 1° off; the priors of the registrations are the truth with a random error. No ROS
-but its messages.
+the true motion seen from a pose 2 m and 1° off; the priors of the registrations are the truth with a random error. No
+ROS but its messages.
 """
 
 from __future__ import annotations

@@ -272,7 +272,8 @@ class Estimator:
             newest = max([window.states[-1].stamp, *(m.stamp for m in used), *(t.stamp for t in tracks)])
             motions, outcomes = self._tracks.judge(window, tracks, newest)
             result.fixes += outcomes
-            self.count_refused_tracks(sum(not o.used for o in outcomes))
+            taken = sum(o.used for o in outcomes)
+            self.count_refused_tracks(len(outcomes) - taken)
             stamp = max([window.states[-1].stamp, *(m.stamp for m in used), *(t.stamp for t in motions)])
             spacing = self._config.max_state_spacing
             idle = [stamp + spacing] if newest_imu - stamp >= spacing else []
@@ -280,7 +281,7 @@ class Estimator:
                 self._solve(window, used, idle, motions, verdicts.reweighed)
                 result.solved = True
                 self._fade(window, used, verdicts.excess, result)
-            self._count(tracks_used=self._counts.tracks_used + len(motions))
+            self._count(tracks_used=self._counts.tracks_used + taken)
         except Exception as error:  # whatever GTSAM raises: the window starts anew, the run goes on
             used = self._rebuild(used, error, result)
         fixes = [m for m in used if m.is_fix]
