@@ -162,18 +162,28 @@ def test_gaps_and_blackouts_have_no_fix_and_tracks_refer_to_what_has_arrived():
     assert not drawn.accepted[inside].any()
     open_sky = laws.draw(1, 1.0, 600.0, False, ())
     assert open_sky.accepted.mean() == pytest.approx(laws.ACCEPTED_BETWEEN, abs=0.02)
-    found = 0
+    found, refused = 0, 0
     for k in range(len(drawn.stamps)):
         reference = drawn.reference(k)
-        candidates = [
+        if reference is None:
+            continue
+        assert drawn.stamps[reference] + laws.LATENCY <= drawn.stamps[k] + laws.TRACK_LATENCY + 1e-9
+        assert drawn.stamps[k] - drawn.stamps[reference] <= laws.TRACK_AGE + 1e-9
+        assert not inside[reference : k + 1].any()
+        newest = [
             m
             for m in np.flatnonzero(drawn.accepted[:k])
             if drawn.stamps[m] + laws.LATENCY <= drawn.stamps[k] + laws.TRACK_LATENCY + 1e-9
-            and drawn.stamps[k] - drawn.stamps[m] <= laws.TRACK_AGE + 1e-9
-        ]
-        assert reference == (candidates[-1] if candidates else None)
-        found += reference is not None
+        ][-1]
+        if drawn.stamps[k] - drawn.stamps[newest] <= laws.TRACK_AGE + 1e-9:
+            assert reference == newest
+            found += 1
+        else:
+            assert not drawn.accepted[reference]
+            assert drawn.stamps[reference] - drawn.stamps[newest] >= laws.TRACK_AGE - 1e-9
+            refused += 1
     assert found > 0.7 * len(drawn.stamps)
+    assert refused > 30
 
 
 def test_items_arrive_in_order_and_err_as_drawn(journey, items):

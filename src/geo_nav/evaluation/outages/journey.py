@@ -128,7 +128,6 @@ class Journey:
         span = [int(k) for k in np.searchsorted(drawn.stamps, [begin, end])]
         earliest = max(0, span[0] - round(10.0 * FRAME_RATE))
         cameras = self._cameras(drawn.stamps[earliest : span[1]])
-        blackouts = self.options.blackouts
         for k in range(*span):
             t, camera = float(drawn.stamps[k]), cameras[k - earliest]
             if drawn.accepted[k]:
@@ -138,11 +137,12 @@ class Journey:
                 pose = _erring(camera, drawn.errors[k], R)
                 out.append(Registered(t + LATENCY, t, pose, 0.5 * (covariance + covariance.T)))
             reference = drawn.reference(k)
-            if reference is None or any(b <= t < e for b, e in blackouts):
+            if reference is None:
                 continue
             age = t - float(drawn.stamps[reference])
-            motion = _erring(cameras[reference - earliest].inverse() @ camera, age * drawn.drifts[reference], np.eye(3))
-            out.append(Tracked(t + TRACK_LATENCY, t, t - age, motion, age**2 * drawn.drift_covariance))
+            drift, covariance = drawn.drift(reference)
+            motion = _erring(cameras[reference - earliest].inverse() @ camera, age * drift, np.eye(3))
+            out.append(Tracked(t + TRACK_LATENCY, t, t - age, motion, age**2 * covariance))
         return out
 
     def _cameras(self, stamps: Array) -> list[Pose]:

@@ -63,8 +63,12 @@ TRACK_LATENCY = 0.1
 TRACK_DRIFT = 0.17
 """RMS error of a motion over one second, m; it grows with the time since the registration (recorded 0.04, 0.24, 0.48,
 0.84 m after 0.2, 1, 3, 5 s), and its covariance has the shape of a fix's."""
+REFUSED_DRIFT = 0.35
+"""The same of the motions from a frame that registration refused (recorded 0.06, 0.32, 0.66, 1.19, 1.58, 2.00 m after
+0.2, 1, 2, 3, 4, 5 s of flight at 14 m/s; `benchmark/track_motions.py` on seed 17 of `geo-nav simulate bag`, 160 s in
+which every frame was refused)."""
 TRACK_AGE = 5.0
-"""Tracks are given up so long after their registration, s."""
+"""Tracks are given up so long after the frame that they begin at, s."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,22 +80,37 @@ class Drawn:
         accepted: (F,) whether the registration was.
         covariances: (F, 6, 6) told, in the axes of the camera, m and rad.
         errors: (F, 6) in these axes.
+        blind: (F,) where no frame shows anything.
         drifts: (F, 6) error a second of the motions since each frame.
-        drift_covariance: (6, 6) of that.
+        drift_covariance: (6, 6) of that of a registered frame.
     """
 
     stamps: Array
     accepted: npt.NDArray[np.bool_]
     covariances: Array
     errors: Array
+    blind: npt.NDArray[np.bool_]
     drifts: Array
     drift_covariance: Array
 
     def reference(self, frame: int) -> int | None:
-        """The registered frame that frame number ``frame`` is tracked from: the newest whose fix has arrived."""
-        arrived = frame - round((LATENCY - TRACK_LATENCY) * FRAME_RATE)
-        oldest = max(0, frame - round(TRACK_AGE * FRAME_RATE))
-        return next((k for k in range(arrived, oldest - 1, -1) if self.accepted[k]), None)
+        """The frame that frame number ``frame`` is tracked from.
+
+        It is the newest one whose fix has arrived; where that is too old, one that was refused when the tracks before
+        it had ended.
+        """
+        arrived, longest = frame - round((LATENCY - TRACK_LATENCY) * FRAME_RATE), round(TRACK_AGE * FRAME_RATE)
+        seen = np.flatnonzero(self.accepted[: max(0, arrived + 1)])
+        if len(seen) == 0:
+            return None
+        newest = int(seen[-1])
+        reference = newest + (frame - newest - 1) // longest * longest
+        return reference if reference <= arrived and not self.blind[reference : frame + 1].any() else None
+
+    def drift(self, reference: int) -> tuple[Array, Array]:
+        """(6,) error a second of the motions since a frame, and its (6, 6) covariance."""
+        scale = 1.0 if self.accepted[reference] else REFUSED_DRIFT / TRACK_DRIFT
+        return scale * self.drifts[reference], scale**2 * self.drift_covariance
 
 
 def draw(seed: int, begin: float, end: float, gaps: bool, blackouts: tuple[tuple[float, float], ...]) -> Drawn:
@@ -118,11 +137,13 @@ def draw(seed: int, begin: float, end: float, gaps: bool, blackouts: tuple[tuple
     accepted = ~refused
     if gaps:
         accepted &= ~_inside(stamps, _gaps(rng, begin, end))
+    blind = _inside(stamps, np.array(blackouts).reshape(-1, 2))
     return Drawn(
         stamps,
-        accepted & ~_inside(stamps, np.array(blackouts).reshape(-1, 2)),
+        accepted & ~blind,
         size[:, None, None] ** 2 * reference,
         errors,
+        blind,
         drift * (_correlated(rng, n, dt) @ root.T),
         drift**2 * reference,
     )
