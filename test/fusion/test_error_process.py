@@ -179,7 +179,7 @@ def test_gps_that_wanders_does_not_spoil_what_registrations_know() -> None:
     ratios = []
     for seed in range(40, 43):
         world = World(seed=seed, duration=30.0, rate=50.0)
-        world.correlate_fixes(2.0, seed)
+        world.correlate_fixes(2.0, np.random.default_rng([seed, 99]))
         rms = [
             flown_with_gps(world, errors, True)[1].after(8.0).rms
             for errors in (slow_errors(seed, 155), np.zeros((155, 3)))
@@ -193,7 +193,7 @@ def test_gps_that_wanders_does_not_spoil_what_registrations_know() -> None:
 def test_gps_that_is_drawn_away_is_refused_beside_registrations() -> None:
     """By 0.5 m/s, 25 m in all: every fix agrees with the one before it."""
     world = World(seed=8, duration=60.0, rate=50.0)
-    world.correlate_fixes(2.0, 8)
+    world.correlate_fixes(2.0, np.random.default_rng([8, 99]))
     errors = slow_errors(8, 305)
     errors[50:] += 0.1 * np.arange(255)[:, None] * [1.0, 0.0, 0.0]
     fusion, trace = flown_with_gps(world, errors, True)

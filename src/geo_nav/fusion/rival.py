@@ -219,8 +219,5 @@ class Opposition:
             np.linalg.cholesky(belief.covariance)
             return rival, belief
         except Exception:  # as above
-            import traceback
-
-            traceback.print_exc()
             self._rival = None
             return None
