@@ -35,12 +35,14 @@ _ROTATION_SIGMA = 0.3
 def seated(belief: Belief, fix: Measurement, config: FusionConfig) -> Belief:
     """A belief put where a fix is; what the fix does not tell is kept, but hardly trusted.
 
+    What fixes are off by alike was found from a state that this one contradicts, and is not kept.
+
     Args:
         belief: prediction at the fix' stamp.
         fix: absolute pose or GPS fix.
         config: sigmas of what a start knows little of.
     """
-    belief = belief.renewed(fix.walks)
+    belief = belief.renewed([*belief.walks, *fix.walks])
     nav, P = belief.nav, belief.covariance
     sigmas = [_ROTATION_SIGMA, 0.0, config.start_velocity_sigma, config.accelerometer_bias_sigma]
     full = np.diag(np.repeat(np.square([*sigmas, config.gyroscope_bias_sigma]), 3))
