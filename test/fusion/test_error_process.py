@@ -186,7 +186,7 @@ def flown_with_gps(world: World, errors: np.ndarray, give_fixes: bool, **changes
             position = world.flight.position(sample.stamp) + errors[i // 10]
             fusion.add_gps(sample.stamp, position, np.diag([1.0, 1.0, 2.25]))
         if i % 5 == 0:
-            fusion.update()
+            assert fusion.update().rebuilt == ""
         if state is not None:
             trace.states.append(state)
     return fusion, trace
