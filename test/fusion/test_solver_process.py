@@ -109,6 +109,15 @@ def test_fixes_that_nobody_takes_are_counted(isolated):
     assert isolated.status().measurements["gps"].refused >= 200
 
 
+def test_process_imports_nothing_from_the_folder_that_it_is_started_in(tmp_path, monkeypatch):
+    (tmp_path / "gtsam.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    fusion = Fusion(CONFIG, FRAME, T_BASE_CAMERA, isolated=True)
+    fusion.add_imu(ImuSample(0.0, np.array([0.0, 0.0, 9.8]), np.zeros(3)))
+    assert not fusion.update().rebuilt
+    fusion.close()
+
+
 def test_process_ends_with_its_owner():
     fusion = Fusion(CONFIG, FRAME, T_BASE_CAMERA, isolated=True)
     fusion.add_imu(ImuSample(0.0, np.array([0.0, 0.0, 9.8]), np.zeros(3)))
