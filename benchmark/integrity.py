@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("src", "test")]
 
-from fusion_helpers import FIX_SIGMAS, T_BASE_CAMERA, Fix, World, give_fix, new_fusion, run  # noqa: E402
+from fusion_helpers import FIX_SIGMAS, Fix, World, give_fix, new_fusion, run  # noqa: E402
 from geo_nav.evaluation.inertial.estimators import Ours  # noqa: E402
 from geo_nav.evaluation.inertial.protocol import plan  # noqa: E402
 from geo_nav.evaluation.inertial.record import Record  # noqa: E402
@@ -58,7 +58,7 @@ def flown(
     rng = np.random.default_rng([seed, 99])
     side = rng.normal(size=3)
     if correlation_time > 0.0:
-        _correlate(world, correlation_time, rng)
+        world.correlate_fixes(correlation_time, rng)
     fixes = []
     for fix in world.fixes:
         direction = side if one_sided else rng.normal(size=3)
@@ -69,17 +69,6 @@ def flown(
         fixes.append(Fix(fix.stamp, fix.arrival, pose, fix.covariance * claim**2))
     world.fixes = fixes
     return world
-
-
-def _correlate(world: World, time: float, rng: np.random.Generator) -> None:
-    """Give the fixes errors of the same sigmas that are an AR(1) process."""
-    rho = np.exp(-1.0 / (world.fix_rate * time))
-    error = rng.normal(0.0, FIX_SIGMAS)
-    for fix in world.fixes:
-        error = rho * error + np.sqrt(1.0 - rho**2) * rng.normal(0.0, FIX_SIGMAS)
-        truth = world.flight.pose(fix.stamp) @ T_BASE_CAMERA
-        turned = Pose.from_rotation_vector(error[3:], np.zeros(3)).rotation @ truth.rotation
-        fix.T_map_camera = Pose(turned, truth.translation + error[:3])
 
 
 def watched(world: World, correlation_time: float) -> tuple[Array, Array, str]:

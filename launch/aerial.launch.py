@@ -37,7 +37,7 @@ ARGUMENTS = {
     "magnetic_field_topic": ("/geo_nav/magnetic_field", "sensor_msgs/MagneticField, if there is one"),
     "wheel_odometry_topic": ("/geo_nav/wheel_odometry", "nav_msgs/Odometry of wheels, if there is one"),
     "matcher": ("", "name of a matcher; empty: config's"),
-    "checkpoint": ("", "file that a restarted fusion node goes on from; empty: config's"),
+    "checkpoint": ("", "file that a restarted fusion node goes on from; none: no file; empty: config's"),
     "record": ("", "new folder for a bag of the run; empty: none"),
     "visualization": ("false", "true: markers, site mesh and path for RViz and Foxglove"),
     "use_sim_time": ("false", "time comes from /clock"),
@@ -56,6 +56,8 @@ def generate_launch_description():
 def nodes(context):
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     overrides = {name: given[name] for name in ("site", "matcher", "checkpoint") if given[name]}
+    if given["checkpoint"] == "none":
+        overrides["checkpoint"] = ""
     overrides |= {name: given[name].lower() in ("true", "1") for name in ("use_sim_time", "autostart")}
     common = {"package": "geo_nav", "namespace": "/geo_nav", "output": "screen"}
     navigation = {"parameters": [given["config"], overrides], "respawn": True, "respawn_delay": 0.2, "on_exit": stop}

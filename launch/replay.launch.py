@@ -2,7 +2,8 @@
 
     ros2 launch geo_nav replay.launch.py bag:=flight.mcap site:=/maps/farm/site.yaml imu_topic:=/imu rate:=0.5
 
-Time comes from the bag (/clock). The arguments of aerial.launch.py hold too.
+Time comes from the bag (/clock). The arguments of aerial.launch.py hold too; the state begins from nothing, and is not
+kept, unless `checkpoint` names a file.
 """
 
 from launch import LaunchDescription
@@ -27,6 +28,11 @@ def generate_launch_description():
                 "gps",
                 default_value="use",
                 description="use, never, start (until the camera navigates), until:SECONDS",
+            ),
+            DeclareLaunchArgument(
+                "checkpoint",
+                default_value="none",
+                description="file that the fusion node begins from and keeps its state in; none: no file",
             ),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(NAVIGATION), launch_arguments=[("use_sim_time", "true")]

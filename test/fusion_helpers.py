@@ -137,9 +137,8 @@ class World:
         )
         return Fix(t, t + self.delay, measured, np.diag(FIX_SIGMAS**2))
 
-    def correlate_fixes(self, correlation_time: float, seed: int) -> None:
+    def correlate_fixes(self, correlation_time: float, rng: np.random.Generator) -> None:
         """Give the fixes errors of the same sigmas that are an AR(1) process."""
-        rng = np.random.default_rng([seed, 99])
         rho = np.exp(-1.0 / (self.fix_rate * correlation_time))
         error = rng.normal(0.0, FIX_SIGMAS)
         for fix in self.fixes:

@@ -28,7 +28,9 @@ def start_child(module: str, patience: float = 0.0) -> tuple[subprocess.Popen[by
     for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
         ours.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(patience), 0))
     # Not `-m`: what it sends would then be of the module `__main__`.
-    command = [sys.executable, "-c", f"from {module} import main; main({theirs.fileno()})"]
+    # Not the folder that it is started in, but what this one imports from: a stray `queue.py` there must not be read.
+    code = f"import sys; sys.path[:] = {sys.path!r}; from {module} import main; main({theirs.fileno()})"
+    command = [sys.executable, "-P", "-c", code]
     # A process inherits what its parent's thread has blocked.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

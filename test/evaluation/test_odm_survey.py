@@ -177,12 +177,17 @@ def moved(poses: dict[str, Pose]) -> dict[str, Pose]:
     }
 
 
-def test_queries_of_a_second_project_are_tied_to_the_map(
-    tmp_path: Path, rasters: tuple[Path, Path], images: Path
-) -> None:
+@pytest.fixture
+def mapped(tmp_path: Path, rasters: tuple[Path, Path]) -> dict[str, Pose]:
+    """The poses of a project `map` that is made without the queries."""
+    poses = {name: pose for name, pose in true_poses().items() if name not in QUERIES}
+    write_project(tmp_path / "map", poses, FRAME, CRS, BROWN, TIMES, rasters)
+    return poses
+
+
+@pytest.mark.usefixtures("mapped")
+def test_queries_of_a_second_project_are_tied_to_the_map(tmp_path: Path, images: Path) -> None:
     poses = true_poses()
-    of_map = {name: pose for name, pose in poses.items() if name not in QUERIES}
-    write_project(tmp_path / "map", of_map, FRAME, CRS, BROWN, TIMES, rasters)
     write_project(tmp_path / "all", moved(poses), FRAME, CRS, BROWN, TIMES, None, images)
     words = ["site", "from-odm", str(tmp_path / "map"), str(tmp_path / "survey"), "--vertical-datum", "ellipsoid"]
     result = CliRunner().invoke(app, [*words, "--truth", str(tmp_path / "all")])
@@ -207,17 +212,15 @@ def test_one_strip_is_enough_to_tie(tmp_path: Path, rasters: tuple[Path, Path], 
     np.testing.assert_allclose(found[NAMES[4]].matrix, strip[NAMES[4]].matrix, atol=1e-4)
 
 
-def test_projects_that_do_not_fit_are_refused(tmp_path: Path, rasters: tuple[Path, Path], images: Path) -> None:
+def test_projects_that_do_not_fit_are_refused(tmp_path: Path, mapped: dict[str, Pose], images: Path) -> None:
     poses = true_poses()
-    of_map = {name: pose for name, pose in poses.items() if name not in QUERIES}
-    write_project(tmp_path / "map", of_map, FRAME, CRS, BROWN, TIMES, rasters)
     bent = {
         n: Pose(p.rotation, p.translation + np.array([0, 0, 8.0 * (k % 2)])) for k, (n, p) in enumerate(poses.items())
     }
     cases: dict[str, tuple[dict[str, Pose], dict[str, Any], str]] = {
         "bent": (bent, BROWN, "lie .* m .* apart"),
         "few": ({n: poses[n] for n in [NAMES[0], NAMES[1], *QUERIES]}, BROWN, "share 2 photographs: 3 at least"),
-        "none": (of_map, BROWN, "none was kept out of the map"),
+        "none": (mapped, BROWN, "none was kept out of the map"),
         "lens": (poses, BROWN | {"focal_x": 0.88}, "--use-fixed-camera-params"),
         "size": (poses, BROWN | {"width": 640, "height": 480}, "--use-fixed-camera-params"),
     }
@@ -228,15 +231,11 @@ def test_projects_that_do_not_fit_are_refused(tmp_path: Path, rasters: tuple[Pat
         assert not (tmp_path / "survey").exists()
 
 
-def test_a_photograph_that_the_map_could_not_place_is_no_query(
-    tmp_path: Path, rasters: tuple[Path, Path], images: Path
-) -> None:
-    poses = true_poses()
-    of_map = {name: pose for name, pose in poses.items() if name not in QUERIES}
-    write_project(tmp_path / "map", of_map, FRAME, CRS, BROWN, TIMES, rasters)
+@pytest.mark.usefixtures("mapped")
+def test_a_photograph_that_the_map_could_not_place_is_no_query(tmp_path: Path, images: Path) -> None:
     (tmp_path / "map" / "images").mkdir()
     (tmp_path / "map" / "images" / NAMES[2]).write_bytes((images / NAMES[2]).read_bytes())
-    write_project(tmp_path / "all", poses, FRAME, CRS, BROWN, TIMES, None, images)
+    write_project(tmp_path / "all", true_poses(), FRAME, CRS, BROWN, TIMES, None, images)
     made = make_survey(tmp_path / "map", tmp_path / "survey", "ellipsoid", truth=tmp_path / "all")
     assert (made.model, made.queries, made.left_out) == (6, 2, (NAMES[2],))
 
@@ -269,6 +268,7 @@ def test_a_damaged_project_says_what_is_wrong(project: Path, tmp_path: Path) -> 
         (lambda: rewrite(shots, filename="../DJI_0001.JPG"), "not the name of a photograph"),
         (lambda: rewrite(shots, filename="DJI_0000.JPG"), "a photograph twice"),
         (lambda: rewrite(shots, camera="v2 unknown"), "'unknown', is not in cameras.json"),
+        (lambda: cameras.write_text(json.dumps({key: 0.8})), "'dji fc300s .*', is not in cameras.json"),
         (lambda: (cameras.write_text(second), rewrite(shots, camera="other")), "several cameras, .*: dji .*, other"),
         (lambda: calibrate(projection_type="dual"), "is 'dual': only perspective"),
         (lambda: calibrate(projection_type="spherical"), "is 'spherical'"),

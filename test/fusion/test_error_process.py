@@ -11,11 +11,13 @@ from gtsam.symbol_shorthand import A, X
 
 from fusion_helpers import CONFIG, Trace, World, new_fusion, run
 from geo_nav.fusion import Fusion, FusionConfig, NavigationState
-from geo_nav.fusion.auxiliary import GaussMarkov
+from geo_nav.fusion.auxiliary import Chain, GaussMarkov, stationary
 from geo_nav.fusion.belief import Belief
+from geo_nav.fusion.consistency import NisMonitor, Verdict
 from geo_nav.fusion.error_process import ErrorProcess
+from geo_nav.fusion.intake import FixOutcome
 from geo_nav.fusion.keys import StateKeys
-from geo_nav.fusion.measurements import GpsFix
+from geo_nav.fusion.measurements import GpsFix, PoseFix
 from geo_nav.fusion.rival import seated
 
 PROCESS = ErrorProcess("gps error", correlation_time=5.0, white_share=0.2)
@@ -53,6 +55,30 @@ def test_link_expects_the_way_back_to_the_mean(walk: GaussMarkov) -> None:
     graph.add(gtsam.PriorFactorVector(A(0), value, gtsam.noiseModel.Isotropic.Sigma(walk.dimension, 1e-6)))
     solved = gtsam.GaussNewtonOptimizer(graph, values).optimize()
     np.testing.assert_allclose(solved.atVector(A(1)), walk.mean + kept * 1.3, atol=1e-6)
+
+
+def test_keys_are_no_closer_than_a_tenth_of_a_second() -> None:
+    """However soon a process forgets: a graph of thousands of keys a second would stand still."""
+    chain = Chain(stationary("error", 1e-3, 3), 0.0, 0)
+    assert len(chain.extend(10.0, 1)) == 100
+    chain = Chain(PROCESS.walk, 0.0, 0)
+    assert len(chain.extend(10.0, 1)) == 20
+
+
+@pytest.mark.parametrize("interval", [0.2, 1.0, 5.0])
+def test_mean_square_of_innovations_scatters_no_more_than_is_told(interval: float) -> None:
+    """Beside registrations, where the state does not follow the errors; and not by far less."""
+    process = ErrorProcess("gps error", 30.0, 0.5)
+    rng, n = np.random.default_rng(3), round(600.0 / interval)
+    kept, noise = process.walk.step(interval)
+    common = np.empty((n, 500, 3))
+    common[0] = rng.normal(size=(500, 3))
+    for k in range(1, n):
+        common[k] = kept * common[k - 1] + noise * rng.normal(size=(500, 3))
+    squares = (np.sqrt(0.5) * (common + rng.normal(size=common.shape))) ** 2
+    independent = 2.0 / squares.mean(axis=(0, 2)).var() / 3.0
+    told = n * np.tanh(interval / (2.0 * process.innovation_time))
+    assert 0.4 * independent < told < 1.1 * independent
 
 
 def gps_fix(lever_arm: np.ndarray, process: ErrorProcess | None = PROCESS) -> GpsFix:
@@ -131,6 +157,22 @@ def test_a_rival_begins_with_errors_of_its_own() -> None:
     np.linalg.cholesky(rival.covariance)
 
 
+def test_a_rival_of_poses_does_not_know_how_gps_errs() -> None:
+    """That was found from the state which the pose contradicts."""
+    config = new_config()
+    walk = config.gps_errors.walk
+    root = np.random.default_rng(2).normal(size=(19, 19))
+    offset = config.barometer.model_copy(update={"offset_sigma": 3.0}).walk
+    nav, bias = gtsam.NavState(POSE, np.zeros(3)), gtsam.imuBias.ConstantBias()
+    held = Belief(1.0, nav, bias, root @ root.T, (offset, walk), np.array([7.0, 2.0, -3.0, 1.0]))
+    fix = PoseFix(1.0, POSE, np.eye(6))
+    rival = seated(held, fix, config)
+    np.testing.assert_array_equal(rival.values, [7.0, 0.0, 0.0, 0.0])
+    np.testing.assert_array_equal(rival.covariance[16:, 16:], np.eye(3))
+    np.testing.assert_array_equal(rival.covariance[:16, 16:], np.zeros((16, 3)))
+    assert rival.covariance[15, 15] == held.covariance[15, 15]
+
+
 def flown_with_gps(world: World, errors: np.ndarray, give_fixes: bool, **changes: object) -> tuple[Fusion, Trace]:
     """GPS at 5 Hz with errors (N, 3), m, of sigmas 1, 1, 1.5 m; from a known start."""
     fusion, trace = new_fusion(fix_correlation_time=2.0, **changes), Trace([], world.flight)
@@ -144,7 +186,7 @@ def flown_with_gps(world: World, errors: np.ndarray, give_fixes: bool, **changes
             position = world.flight.position(sample.stamp) + errors[i // 10]
             fusion.add_gps(sample.stamp, position, np.diag([1.0, 1.0, 2.25]))
         if i % 5 == 0:
-            fusion.update()
+            assert fusion.update().rebuilt == ""
         if state is not None:
             trace.states.append(state)
     return fusion, trace
@@ -175,11 +217,28 @@ def test_state_is_honest_by_gps_that_wanders() -> None:
     assert np.mean(nees[0.0]) > 2.5
 
 
+def test_gps_alone_is_followed_by_gnc_too() -> None:
+    """Which has no process for its errors: inflated by their correlation over half a minute they would say nothing."""
+    world = World(seed=1, duration=25.0, rate=50.0)
+    errors = slow_errors(1, 130)
+    rms = [flown_with_gps(world, errors, False, robust_loss=loss)[1].after(10.0).rms for loss in ("huber", "gnc")]
+    assert rms[1] < 1.5 * rms[0]
+
+
+def test_gps_alone_gets_a_verdict_within_minutes() -> None:
+    monitor = NisMonitor(0.997, 40.0, 0.005)
+    tau = gps_fix(np.zeros(3), new_config().gps_errors).correlation_time(new_config())
+    rng = np.random.default_rng(0)
+    for k in range(2000):  # at 10 Hz
+        monitor.add(FixOutcome(0.1 * k, "gps", True, "", float(rng.chisquare(3)), 3, tau))
+    assert monitor.consistency(monitor.outcomes()).verdict is Verdict.CONSISTENT
+
+
 def test_gps_that_wanders_does_not_spoil_what_registrations_know() -> None:
     ratios = []
     for seed in range(40, 43):
         world = World(seed=seed, duration=30.0, rate=50.0)
-        world.correlate_fixes(2.0, seed)
+        world.correlate_fixes(2.0, np.random.default_rng([seed, 99]))
         rms = [
             flown_with_gps(world, errors, True)[1].after(8.0).rms
             for errors in (slow_errors(seed, 155), np.zeros((155, 3)))
@@ -190,10 +249,21 @@ def test_gps_that_wanders_does_not_spoil_what_registrations_know() -> None:
     assert np.mean(ratios) < 1.15
 
 
+def test_registrations_take_over_from_gps_that_was_false_before_them() -> None:
+    """The state has followed GPS, and its errors are a variable of the graph, when poses come that contradict it."""
+    world = World(seed=8, duration=24.0, rate=50.0)
+    world.fixes = [fix for fix in world.fixes if fix.stamp > 8.0]
+    errors = slow_errors(8, 125) + np.outer(np.minimum(np.arange(125), 40), [1.0, 0.0, 0.0])
+    fusion, trace = flown_with_gps(world, errors, True, rival_seconds=6.0)
+    assert np.linalg.norm(trace.after(8.0, 10.0).position_errors, axis=1).min() > 25.0
+    assert np.linalg.norm(trace.after(18.0).position_errors, axis=1).max() < 2.0
+    assert fusion.status().measurements["gps"].refused > 20
+
+
 def test_gps_that_is_drawn_away_is_refused_beside_registrations() -> None:
     """By 0.5 m/s, 25 m in all: every fix agrees with the one before it."""
     world = World(seed=8, duration=60.0, rate=50.0)
-    world.correlate_fixes(2.0, 8)
+    world.correlate_fixes(2.0, np.random.default_rng([8, 99]))
     errors = slow_errors(8, 305)
     errors[50:] += 0.1 * np.arange(255)[:, None] * [1.0, 0.0, 0.0]
     fusion, trace = flown_with_gps(world, errors, True)

@@ -5,6 +5,7 @@ import pytest
 from fusion_helpers import Fix, World, give_fix, new_fusion, run
 from geo_nav.fusion import FusionError, ImuSample, NavigationState
 from geo_nav.fusion.graph import GraphWindow
+from geo_nav.fusion.rival import Rival
 from geo_nav.geodesy import Pose
 
 
@@ -73,6 +74,21 @@ def test_wrong_state_is_given_up_for_fixes_that_agree():
     recovered = next(s.stamp for s, e in zip(trace.states, trace.position_errors, strict=True) if np.linalg.norm(e) < 3)
     assert recovered < 25.0 + 2.0
     assert trace.after(30.0).rms < 0.4
+
+
+@pytest.mark.parametrize("failing", ["", "__init__", "take", "claims", "keep_up"])
+def test_rival_that_fails_is_told_and_harms_nobody(world, monkeypatch, failing):
+    fusion, infos = new_fusion(), []
+    update = fusion.update
+    monkeypatch.setattr(fusion, "update", lambda: infos.append(update()) or infos[-1])
+    if failing:
+        monkeypatch.setattr(Rival, failing, lambda *_: 1 / 0)
+    false = [displaced(f, np.array([60.0, -40.0, 5.0])) if 8.0 < f.stamp < 10.0 else f for f in world.fixes]
+    trace = run(fusion, world, false)
+    told = {info.rebuilt for info in infos} - {""}
+    assert told == ({"the rival state has failed: ZeroDivisionError('division by zero')"} if failing else set())
+    assert fusion.status().graph_rebuilds == 0
+    assert trace.after(12.0).rms < 0.4
 
 
 def test_state_is_given_up_for_sparse_fixes_without_an_attitude():

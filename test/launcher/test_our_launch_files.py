@@ -111,8 +111,16 @@ def test_replay_takes_time_from_the_bag_and_chooses_the_vehicle(folder, backgrou
     words = ["bag:=/b", "rate:=2", "vehicle:=ground", "skip_topics:=/a /b", "gps:=until:30"]
     found, runner = start(background, folder / "replay.launch.py", *words, count=4)
     assert set(found) == NAVIGATION | {"bag_player"}
-    assert parameters(found["fusion"]) == {"vehicle": "ground", "use_sim_time": True, "autostart": True}
+    # No state of another flight: that of the vehicle lies where its config says.
+    expected = {"vehicle": "ground", "checkpoint": "", "use_sim_time": True, "autostart": True}
+    assert parameters(found["fusion"]) == expected
     assert parameters(found["bag_player"]) == {"bag": "/b", "rate": "2", "skip_topics": "/a /b", "gps": "until:30"}
+    assert runner.stop() == 0
+
+
+def test_replay_takes_a_checkpoint_that_is_named(folder, background):
+    found, runner = start(background, folder / "replay.launch.py", "bag:=/b", "checkpoint:=/c", count=4)
+    assert parameters(found["fusion"])["checkpoint"] == "/c"
     assert runner.stop() == 0
 
 

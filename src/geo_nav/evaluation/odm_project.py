@@ -6,7 +6,6 @@ Those files are also in WebODM's "All Assets": `odm_orthophoto/odm_orthophoto.ti
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from rasterio.errors import RasterioIOError
 from scipy.spatial.transform import Rotation
 
 from geo_nav.evaluation.errors import EvaluationError
+from geo_nav.evaluation.json_file import read_json
 from geo_nav.geodesy import GeodesyError, LocalFrame, Pose, geodetic_from_crs
 from geo_nav.rendering import Camera, RenderingError
 from geo_nav.site import SiteError
@@ -150,16 +150,16 @@ def read_project(folder: Path, crs: str) -> OdmProject:
         raise EvaluationError(f"{folder} was moved onto other data (--align): ODM does not turn its shots with it")
     reconstruction = folder / "opensfm" / "reconstruction.json"
     if reconstruction.is_file():
-        pieces = _read_json(reconstruction, list)
+        pieces = read_json(reconstruction, list)
         if len(pieces) > 1:
             sizes = ", ".join(str(len(piece.get("shots", {}))) for piece in pieces)
             raise EvaluationError(
                 f"{folder} fell into {len(pieces)} reconstructions ({sizes} photographs) that nothing ties: "
                 "more overlap is needed"
             )
-    cameras = _read_json(folder / "cameras.json", dict)
+    cameras = read_json(folder / "cameras.json", dict)
     file = folder / "odm_report" / "shots.geojson"
-    features = _read_json(file, dict).get("features")
+    features = read_json(file, dict).get("features")
     if not isinstance(features, list) or not features:
         raise EvaluationError(f"{file} has no photograph")
     shots = sorted((_shot(feature, cameras, crs, file) for feature in features), key=lambda shot: shot.name)
@@ -183,7 +183,7 @@ def _shot(feature: Mapping[str, Any], cameras: Mapping[str, Any], crs: str, file
         raise EvaluationError(f"{file}: the pose of {name} is not three and three numbers")
     if Path(name).name != name:
         raise EvaluationError(f"{file}: '{name}' is not the name of a photograph")
-    if camera not in cameras:
+    if not isinstance(cameras.get(camera), dict):
         raise EvaluationError(f"{file}: the camera of {name}, '{camera}', is not in cameras.json")
     try:
         lat, lon, _ = geodetic_from_crs(position[0], position[1], 0.0, crs)
@@ -225,15 +225,3 @@ def camera_of(content: Mapping[str, Any], where: str) -> Camera:
         raise EvaluationError(f"the camera {where} cannot be read: {error!r}") from error
     except RenderingError as error:
         raise EvaluationError(f"the camera {where} is none: {error}") from error
-
-
-def _read_json(path: Path, kind: type) -> Any:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EvaluationError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise EvaluationError(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, kind):
-        raise EvaluationError(f"{path} must hold a JSON {'array' if kind is list else 'object'}")
-    return content

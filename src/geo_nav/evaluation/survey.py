@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +13,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from geo_nav.evaluation.errors import EvaluationError
+from geo_nav.evaluation.json_file import read_json
 from geo_nav.geodesy import GeodesyError, Pose
 from geo_nav.registration import RegistrationConfig
 from geo_nav.rendering import Camera, RenderingError
@@ -101,7 +100,7 @@ def read_camera(path: Path) -> Camera:
     Raises:
         EvaluationError: the file is missing, not JSON or not a camera.
     """
-    content = _read_json(path)
+    content = read_json(path, dict)
     try:
         surveyed = "distortion_k1_k2_p1_p2" in content
         centre = 0.5 if surveyed else 0.0
@@ -156,15 +155,3 @@ def _photo(row: Mapping[str, str], folder: Path, line: int) -> SurveyPhoto:
     except (KeyError, TypeError, ValueError, GeodesyError) as error:
         raise EvaluationError(f"line {line} of {folder / 'truth.csv'} cannot be read: {error!r}") from error
     return SurveyPhoto(name, folder / "images" / name, role == "query", T_map_camera)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EvaluationError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise EvaluationError(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise EvaluationError(f"{path} must hold a JSON object")
-    return content

@@ -24,6 +24,9 @@ Array = npt.NDArray[np.float64]
 _BUCKETS = 10
 """Keys of a stationary process within its correlation time: from one to the next a tenth of it is forgotten."""
 
+_LEAST_BUCKET = 0.1
+"""A key covers at least so many seconds: a process that forgets at once must not fill the graph."""
+
 
 @dataclass(frozen=True)
 class GaussMarkov:
@@ -94,7 +97,7 @@ def stationary(name: str, correlation_time: float, dimension: int) -> GaussMarko
         correlation_time: s.
         dimension: of it.
     """
-    density, bucket = math.sqrt(2.0 / correlation_time), correlation_time / _BUCKETS
+    density, bucket = math.sqrt(2.0 / correlation_time), max(correlation_time / _BUCKETS, _LEAST_BUCKET)
     return GaussMarkov(name, 0.0, 1.0, density, bucket, correlation_time, dimension)
 
 

@@ -39,6 +39,14 @@ class ErrorProcess:
         """The common part along the axes of `map`, in sigmas."""
         return stationary(self.name, self.correlation_time, 3)
 
+    @property
+    def innovation_time(self) -> float:
+        """τ with which the mean square of N innovations is worth N tanh(Δt / 2τ) independent ones, s; rather too long.
+
+        Errors correlate by (1 - w) exp(-Δt / τ), and their squares by the square of that.
+        """
+        return 0.5 * (1.0 - self.white_share) * self.correlation_time
+
     def shared(self, covariance: Array) -> Array:
         """(3, 3) the error of a position with a covariance (3, 3), by the common part."""
         # The symmetric root: errors keep their direction where the covariance grows or shrinks.

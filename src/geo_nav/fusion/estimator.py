@@ -290,6 +290,10 @@ class Estimator:
             last_fix = max([self._counts.last_fix, *(m.stamp for m in fixes)])
             self._count(used=self._counts.used + len(fixes), last_fix=last_fix)
         self._reconsider(newest_imu, result)
+        opposition = self._gate.opposition
+        if opposition.failure:
+            failure, opposition.failure = f"the rival state has failed: {opposition.failure}", ""
+            result.rebuilt = f"{result.rebuilt}; {failure}" if result.rebuilt else failure
 
     def _judge(self, window: GraphWindow, measurements: list[Measurement], verdicts: Verdicts, result: Result) -> None:
         try:

@@ -24,6 +24,10 @@ from geo_nav.geodesy import Pose
 
 Array = npt.NDArray[np.float64]
 
+_LONGEST_INFLATED = 0.5
+"""GPS whose covariance is inflated counts as correlated over no more, s: inflation says what the mean over many
+correlation times is worth, and with half a minute a flight would go by its IMU."""
+
 
 def checked_covariance(covariance: npt.ArrayLike, size: int, name: str) -> Array:
     """A covariance as a symmetric array.
@@ -92,7 +96,7 @@ class Measurement(Protocol):
         """Least interval to others of its kind in the graph, s; fixes are all taken."""
 
     def correlation_time(self, config: FusionConfig) -> float:
-        """Of the errors of successive measurements of this kind, s; 0 where they are independent."""
+        """Of the errors of successive measurements of this kind, as innovations show it, s; 0: they are independent."""
 
     @property
     def is_inflated(self) -> bool:
@@ -178,13 +182,13 @@ class PoseFix:
         """Where this fix alone puts `base_link`.
 
         Args:
-            belief: prediction at the stamp, for the motion and the n auxiliary variables.
+            belief: prediction at the stamp, for the motion and the n numbers of the auxiliary variables.
 
         Returns:
-            ``gtsam.Pose3``; the fix' part of its covariance (6, 6) in GTSAM order; its derivatives (6, n) by the
-            auxiliary variables.
+            ``gtsam.Pose3``; the fix' part of its covariance (6, 6) in GTSAM order; its derivatives (6, n) by
+            those numbers.
         """
-        return self.pose, self.covariance, np.zeros((6, len(belief.walks)))
+        return self.pose, self.covariance, np.zeros((6, len(belief.values)))
 
     def moved(self, before: Belief, after: Belief) -> PoseFix:
         """Composed with the predicted motion."""
@@ -239,8 +243,10 @@ class GpsFix:
         return self.process is None
 
     def correlation_time(self, config: FusionConfig) -> float:
-        """As configured."""
-        return config.gps_correlation_time
+        """As configured, up to a limit, where the covariance is inflated; with a process that of the innovations."""
+        if self.process is None:
+            return min(config.gps_correlation_time, _LONGEST_INFLATED)
+        return self.process.innovation_time
 
     def with_imu(self, imu: ImuBuffer) -> GpsFix:
         """A velocity at a lever arm needs the angular velocity."""

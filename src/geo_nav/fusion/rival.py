@@ -35,12 +35,14 @@ _ROTATION_SIGMA = 0.3
 def seated(belief: Belief, fix: Measurement, config: FusionConfig) -> Belief:
     """A belief put where a fix is; what the fix does not tell is kept, but hardly trusted.
 
+    What fixes are off by alike was found from a state that this one contradicts, and is not kept.
+
     Args:
         belief: prediction at the fix' stamp.
         fix: absolute pose or GPS fix.
         config: sigmas of what a start knows little of.
     """
-    belief = belief.renewed(fix.walks)
+    belief = belief.renewed([*belief.walks, *fix.walks])
     nav, P = belief.nav, belief.covariance
     sigmas = [_ROTATION_SIGMA, 0.0, config.start_velocity_sigma, config.accelerometer_bias_sigma]
     full = np.diag(np.repeat(np.square([*sigmas, config.gyroscope_bias_sigma]), 3))
@@ -143,6 +145,9 @@ class Opposition:
         config: settings.
         imu: the samples.
         model: preintegration.
+
+    Attributes:
+        failure: the exception that has ended one, for whoever tells it and makes this empty again.
     """
 
     def __init__(self, config: FusionConfig, imu: ImuBuffer, model: ImuModel) -> None:
@@ -151,6 +156,11 @@ class Opposition:
         self._model = model
         self._rival: Rival | None = None
         self._scattering = False
+        self.failure = ""
+
+    def _fail(self, error: Exception) -> None:
+        self._rival = None
+        self.failure = repr(error)
 
     def clear(self) -> None:
         """There is none any more."""
@@ -165,8 +175,8 @@ class Opposition:
         """See :meth:`Rival.claims`."""
         try:
             return self._rival is not None and self._rival.claims(fix, likelihood)
-        except Exception:  # GTSAM raises several kinds
-            self._rival = None
+        except Exception as error:  # GTSAM raises several kinds
+            self._fail(error)
             return False
 
     def take(self, fix: Measurement, belief: Belief, scattering: bool) -> bool:
@@ -187,8 +197,8 @@ class Opposition:
             if self._rival is None or self._rival.misses > self._rival.hits:
                 self._rival = Rival(self._config, self._imu, self._model, belief, fix)
                 self._scattering = scattering
-        except Exception:  # as above
-            self._rival = None
+        except Exception as error:  # as above
+            self._fail(error)
         return self.fixes > max(before, 1)
 
     def answer(self, used: Sequence[Measurement]) -> None:
@@ -218,9 +228,6 @@ class Opposition:
             belief = rival.window.newest()
             np.linalg.cholesky(belief.covariance)
             return rival, belief
-        except Exception:  # as above
-            import traceback
-
-            traceback.print_exc()
-            self._rival = None
+        except Exception as error:  # as above
+            self._fail(error)
             return None

@@ -24,7 +24,7 @@ class UpdateInfo:
         milliseconds: duration.
         solved: whether the graph changed.
         fixes: every fix that was decided on.
-        rebuilt: the exception that made the window start anew; empty otherwise.
+        rebuilt: the exception that made the window start anew, or ended a rival state; empty otherwise.
         started: how a state was found or given up in this update; empty otherwise.
     """
 

@@ -156,7 +156,7 @@ class FusionMessages:
         if self.fusion is not None:
             rebuilt = self.fusion.update().rebuilt
             if rebuilt:
-                self._warn(f"the graph was built anew: {rebuilt}", "rebuilt")
+                self._warn(f"the graph has failed, and goes on: {rebuilt}", "rebuilt")
 
     def publish_status(self, name: str) -> None:
         """Publishes status and diagnostics.

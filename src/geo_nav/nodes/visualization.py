@@ -30,7 +30,7 @@ from geo_nav_msgs.msg import AbsolutePose, NavigationStatus, TiePoints
 Array = npt.NDArray[np.float64]
 
 _LIFETIME = 5.0
-"""Seconds after which a display drops what is no longer published, s."""
+"""After so long a display drops what is no longer published, by an earlier node as well, s."""
 
 _RAYS_AGE = 1.0
 """Tie points of an older frame are not drawn, s."""
@@ -61,7 +61,6 @@ class Visualization(GeoNavNode):
         self._ties: bytes | None = None
         self._fixes: deque[tuple[float, bool, Array]] = deque()
         self._poses: deque[PoseStamped] = deque()
-        self._cleared = False
 
     def configure(self) -> None:
         """Reads parameters, makes publishers and subscriptions."""
@@ -136,9 +135,6 @@ class Visualization(GeoNavNode):
         stamp = conversion.seconds(odometry.header.stamp)
         T_map_base, covariance = conversion.pose_and_covariance(odometry)
         markers = Markers(self._map_frame, odometry.header.stamp, _LIFETIME)
-        if not self._cleared:
-            markers.clear()
-            self._cleared = True
         size = self._config.size
         markers.vehicle(T_map_base, size)
         markers.ellipsoid(T_map_base, covariance[:3, :3])

@@ -30,7 +30,7 @@ _ITERATIONS = 25
 def batch_positions(
     record: Record, start: Start, given: npt.NDArray[np.intp], guesses: Sequence[Mapping[int, Any]]
 ) -> dict[int, Array]:
-    """Levenberg-Marquardt over all states at once: prior, IMU factors, the given fixes with our loss and weights.
+    """Levenberg-Marquardt over all states at once: prior, IMU factors, the given fixes with our loss.
 
     Args:
         record: log.
