@@ -16,8 +16,6 @@ _CERTAIN = 1e-12
 """No agreement is taken to be rarer by chance than this."""
 _STEPS = 8192
 """Equal steps in which evidence is summed, from none to that which is judged."""
-_LEAST_TAIL = 1e-300
-"""Nothing is taken to be rarer than this: products below it leave what a float64 holds."""
 _STRUCTURES = 20.0
 """Keypoints nearer than this part of the picture's width see the same structure: descriptors look at patches of about
 30 pixels of 640, and one façade at a wrong place that resembles the right one brings all of its matches at once."""
@@ -67,8 +65,8 @@ def log_chance_of_evidence(agree: npt.NDArray[np.bool_], chance: Array) -> float
     that agrees counts p, however near it lies, and one that does not counts nothing. With equal p it is a binomial's
     tail, in general that of a weighted Poisson binomial, computed here as such: the matches are added one by one to the
     distribution of the sum (Barlow and Heidtmann, IEEE Trans. Reliability 1984), held in equal steps. Each term is
-    rounded up to a whole step, so the tail is never below the true one. It is above by one per cent where ten unequal
-    matches agree and by half where sixty do, which is far from what a verdict turns on.
+    rounded up to a whole step, so the tail is never below the true one. It is above by one or two per cent
+    where ten unequal matches agree and by half where sixty do, which is far from what a verdict turns on.
 
     Args:
         agree: (N,) which matches agree, mutually independent.
@@ -79,15 +77,17 @@ def log_chance_of_evidence(agree: npt.NDArray[np.bool_], chance: Array) -> float
     evidence = float(terms[agree].sum())
     if evidence <= 0.0:
         return 0.0
-    # The last entry holds all that has come as far.
+    step = evidence / _STEPS
+    # Probability of each sum times its exponential, which no float64 underflows. The last entry holds all that has come
+    # as far, times that of the evidence.
     reached = np.zeros(_STEPS + 1)
     reached[0] = 1.0
-    for probability, steps in zip(p, np.minimum(np.ceil(terms / evidence * _STEPS), _STEPS).astype(int), strict=True):
+    for probability, steps in zip(p, np.minimum(np.ceil(terms / step), _STEPS).astype(int), strict=True):
         moved = probability * reached[:-1]
         reached[:-1] *= 1.0 - probability
-        reached[steps:-1] += moved[: _STEPS - steps]
-        reached[-1] += moved[_STEPS - steps :].sum()
-    return min(0.0, float(np.log(max(reached[-1], _LEAST_TAIL))))
+        reached[steps:-1] += np.exp(steps * step) * moved[: _STEPS - steps]
+        reached[-1] += moved[_STEPS - steps :] @ np.exp(step * np.arange(steps, 0, -1))
+    return min(0.0, float(np.log(reached[-1])) - evidence)
 
 
 def independent_matches(pixels: Array, residuals: Array, cell: float) -> tuple[npt.NDArray[np.intp], Array]:
