@@ -1,7 +1,19 @@
+import itertools
+import math
+
 import numpy as np
 import pytest
+from scipy.stats import binom
 
-from geo_nav.registration.significance import independent_matches, log10_false_alarms, structure_size
+from geo_nav.geodesy import Pose
+from geo_nav.registration.resection import resect
+from geo_nav.registration.significance import (
+    independent_matches,
+    log10_false_alarms,
+    log_chance_of_evidence,
+    structure_size,
+)
+from geo_nav.rendering import Camera
 
 FRAME = 640.0 * 480.0
 
@@ -27,15 +39,86 @@ def test_more_inliers_are_better_evidence() -> None:
 def test_bounds_the_rate_of_chance_agreement() -> None:
     """Random agreement, the best of many tries: the expected number of alarms is not understated."""
     rng = np.random.default_rng(0)
-    matches, tries = 60, 400
+    matches, tries = 60, 100
     # From the end of a street to the ground beside the car.
     chance = np.pi * np.geomspace(3.0, 40.0, matches) ** 2 / 1e4
     alarms = 0
-    for _ in range(60):
+    for _ in range(40):
         agree = rng.uniform(size=(tries, matches)) < chance
         agree[:, rng.choice(matches, 3, replace=False)] = True
         alarms += min(log10_false_alarms(row, chance) for row in agree) < 0.0
     assert alarms <= 6
+
+
+@pytest.mark.parametrize(
+    ("matches", "agreeing", "chance"), [(5, 5, 0.034), (12, 4, 0.1), (35, 9, 0.01), (300, 30, 0.05)]
+)
+def test_the_tail_of_equal_matches_is_binomial(matches: int, agreeing: int, chance: float) -> None:
+    found = log_chance_of_evidence(np.arange(matches) < agreeing, np.full(matches, chance))
+    assert found == pytest.approx(binom.logsf(agreeing - 1, matches, chance), abs=1e-6)
+
+
+def test_the_tail_of_unequal_matches_is_that_of_all_their_outcomes() -> None:
+    rng = np.random.default_rng(2)
+    outcomes = np.array(list(itertools.product((False, True), repeat=10)))
+    for _ in range(20):
+        chance = np.exp(rng.uniform(np.log(0.003), np.log(0.6), 10))
+        evidence = outcomes @ -np.log(chance)
+        probability = np.where(outcomes, chance, 1.0 - chance).prod(axis=1)
+        agree = outcomes[rng.integers(1, len(outcomes))]
+        true = math.log(probability[evidence >= evidence[(outcomes == agree).all(axis=1)] - 1e-9].sum())
+        # Never below, and above by a few per cent.
+        assert true - 1e-9 <= log_chance_of_evidence(agree, chance) < true + 0.05
+
+
+def test_evidence_is_as_rare_under_chance_as_it_says() -> None:
+    """Monte Carlo: of random agreements a share u has a tail of u or less, and hardly fewer: it is no loose bound."""
+    rng = np.random.default_rng(3)
+    chance, tries = np.geomspace(0.02, 0.4, 12), 400_000
+    patterns, counts = np.unique(rng.uniform(size=(tries, 12)) < chance, axis=0, return_counts=True)
+    tails = np.exp([log_chance_of_evidence(pattern, chance) for pattern in patterns])
+    for claimed in (0.1, 0.01, 0.001):
+        share = counts[tails <= claimed].sum() / tries
+        noise = math.sqrt(claimed / tries)
+        assert 0.7 * claimed < share < claimed + 4.0 * noise
+
+
+def test_overwhelming_evidence_and_none() -> None:
+    # Far beyond what a float64 can hold.
+    everything = log_chance_of_evidence(np.ones(400, bool), np.full(400, 0.01))
+    assert 400 * math.log(0.01) < everything < 380 * math.log(0.01)
+    assert log_chance_of_evidence(np.ones(30, bool), np.ones(30)) == 0.0
+    assert log_chance_of_evidence(np.zeros(30, bool), np.full(30, 0.1)) == 0.0
+
+
+def test_small_pictures_can_tell_a_place() -> None:
+    """320x240 has eight windows that do not overlap; a search radius of a twentieth of its width."""
+    region = np.pi * 16.0**2
+    assert alike(8, 8, 2.94, region) < -4.5
+    assert alike(8, 7, 2.94, region) > -4.0
+    assert alike(6, 6, 2.94, region) > -4.0
+
+
+def test_random_matches_resected_raise_no_more_alarms_than_promised() -> None:
+    """The whole of it: the pose is the best that RANSAC finds among random displacements, refined on them."""
+    rng = np.random.default_rng(4)
+    camera = Camera(320, 240, 256.0, 256.0, 159.5, 119.5)
+    T_map_camera = Pose(np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.0, 150.0]))
+    tolerance, radius, matches, tries = 4.0, 16.0, 10, 400
+    alarms = []
+    for _ in range(tries):
+        pixels = rng.uniform([0.0, 0.0], [319.0, 239.0], (matches, 2))
+        points = T_map_camera.translation + (camera.rays(pixels) @ T_map_camera.rotation.T) * rng.uniform(
+            140.0, 150.0, (matches, 1)
+        )
+        angle, length = rng.uniform(0.0, 2.0 * np.pi, matches), radius * np.sqrt(rng.uniform(size=matches))
+        moved = pixels + length[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
+        found = resect(moved, points, camera, tolerance)
+        if found is not None:
+            alarms.append(log10_false_alarms(found.inliers, np.full(matches, (tolerance / radius) ** 2)))
+    assert len(alarms) > tries / 10
+    for limit in (0.0, -1.0, -2.0):
+        assert sum(alarm <= limit for alarm in alarms) <= tries * 10.0**limit
 
 
 def test_what_agrees_with_anything_is_no_evidence() -> None:

@@ -14,15 +14,13 @@ from geo_nav.matching import Matcher
 from geo_nav.registration.alignment import Alignment, Reference, align, render_reference
 from geo_nav.registration.area_search import Candidate, search_area
 from geo_nav.registration.config import RegistrationConfig
-from geo_nav.registration.covariance import resection_covariance
 from geo_nav.registration.errors import RegistrationError
 from geo_nav.registration.frames import Frame, FrameReader, Stopwatch, check_contrast, check_prior
-from geo_nav.registration.gates import Verdict, agreement_gate, condition_gate, model_gate, prior_gate, settled_gate
-from geo_nav.registration.gravity import levelled
+from geo_nav.registration.gates import Verdict, model_gate
+from geo_nav.registration.judgement import judge, refused
 from geo_nav.registration.linearization import project
 from geo_nav.registration.masks import FrameMasks
-from geo_nav.registration.resection import Resection
-from geo_nav.registration.types import AbsolutePose, Status, TiePoints
+from geo_nav.registration.types import AbsolutePose, Status
 from geo_nav.registration.views import ViewPlan, median_depth, plan_views, probe_camera
 from geo_nav.rendering import Camera, RenderedView, Renderer, RenderingError
 from geo_nav.site import ModelError
@@ -39,8 +37,6 @@ _CANDIDATES = 6
 """Places found so that are tried."""
 _RIVAL = 0.8
 """A place that resembles the frame less than this share of the best one is not tried."""
-_LEAST_PIXEL_SIGMA = 0.3
-"""Floor of a tie point's sigma, pixels."""
 _SAME_GROUND = 0.3
 """Turn (rad) and sideways step (share of the depth) within which the last view tells how far the ground is."""
 
@@ -138,7 +134,7 @@ class Registrar:
         with watch("render"):
             depth = self._depth(camera, prior)
         if depth is None:
-            return _refused((Status.NO_MODEL, "the site model is not in view from the prior"))
+            return refused((Status.NO_MODEL, "the site model is not in view from the prior"))
         frame = self._read(image, camera, depth, prior, covariance, watch)
         plan = plan_views(frame.camera, prior, covariance, depth, config)
         found = self._first_pass(frame, plan, watch)
@@ -146,7 +142,7 @@ class Registrar:
         if not plan.is_wide:
             verdict = model_gate(found.reference.coverage, config)
             if verdict is not None:
-                return _refused(verdict, found)
+                return refused(verdict, found)
         answer = self._settle(frame, found, prior, covariance, watch)
         if not answer.accepted and self._beyond_matching(frame, plan):
             answer = self._search(frame, plan, prior, covariance, answer, watch)
@@ -158,10 +154,10 @@ class Registrar:
         """The later passes from an alignment, and the verdict."""
         verdict = self._worth_another_pass(found)
         if verdict is not None:
-            return _refused(verdict, found)
+            return refused(verdict, found)
         found = self._later_passes(frame, found, watch)
         self.last_alignment = found
-        return self._judge(frame, found, prior, prior_covariance)
+        return judge(frame, found, prior, prior_covariance, self._site_error, self._config)
 
     def _beyond_matching(self, frame: Frame, plan: ViewPlan) -> bool:
         """Whether matches may have failed because they were looked for over too large a part of the view."""
@@ -320,88 +316,7 @@ class Registrar:
             found = replace(again, log10_false_alarms=again.log10_false_alarms + tried, log10_tried=tried)
         return found
 
-    def _judge(self, frame: Frame, found: Alignment, prior: Pose, prior_covariance: Array) -> AbsolutePose:
-        """Covariance, gates and what is returned."""
-        config = self._config
-        verdict = (
-            model_gate(found.reference.coverage, config)
-            or agreement_gate(found, frame.camera, config)
-            or settled_gate(found, frame.camera, config)
-        )
-        if verdict is not None or found.resection is None:
-            return _refused(verdict or (Status.FEW_INLIERS, "no pose"), found)
-        solved = found.resection
-        windows = found.support > 0.0
-        parts = resection_covariance(
-            frame.camera,
-            solved.T_map_camera,
-            found.points,
-            solved.residuals,
-            found.tolerance,
-            self._site_error,
-            support=found.support,
-            factor=config.window_variance_factor if windows else config.keypoint_variance_factor,
-            shared=config.window_shared_variance if windows else config.keypoint_shared_variance,
-            wrong_part=0.0 if windows else config.keypoint_wrong_part,
-        )
-        if parts is None:
-            return _refused((Status.ILL_CONDITIONED, "the inliers leave a direction of the pose open"), found)
-        covariance = parts[0] + parts[1]
-        level, level_covariance = levelled(solved.T_map_camera, covariance, prior, prior_covariance)
-        rms = _rms(solved)
-        verdict = (
-            condition_gate(level_covariance, config)
-            or prior_gate(solved, covariance, prior, prior_covariance, config)
-            or (
-                Status.ACCEPTED,
-                f"{found.inliers} inliers of {len(found.pixels)} matches, {rms:.2f} px, "
-                f"log10 of the false alarms {found.log10_false_alarms:.0f}",
-            )
-        )
-        return replace(
-            _refused(verdict, found),
-            T_map_camera=solved.T_map_camera,
-            covariance=covariance,
-            T_map_camera_levelled=level,
-            levelled_covariance=level_covariance,
-            model_covariance=parts[1],
-            tie_points=_tie_points(frame, found, solved, self._site_error),
-        )
-
 
 def _grid(camera: Camera) -> Array:
     u, v = np.linspace(0, camera.width - 1, 5)[1:-1], np.linspace(0, camera.height - 1, 5)[1:-1]
     return np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)
-
-
-def _rms(resection: Resection) -> float:
-    return float(np.sqrt((resection.residuals[resection.inliers] ** 2).sum(axis=1).mean()))
-
-
-def _refused(verdict: Verdict, found: Alignment | None = None) -> AbsolutePose:
-    status, reason = verdict
-    if found is None:
-        return AbsolutePose(0.0, status, reason)
-    rms = float("nan") if found.resection is None else _rms(found.resection)
-    return AbsolutePose(
-        0.0,
-        status,
-        reason,
-        matches=len(found.pixels),
-        inliers=found.inliers,
-        reprojection_rms=rms,
-        log10_false_alarms=found.log10_false_alarms,
-    )
-
-
-def _tie_points(frame: Frame, found: Alignment, resection: Resection, site_error: ModelError) -> TiePoints:
-    inliers = resection.inliers
-    tolerance = found.tolerance[inliers]
-    scatter = float(np.sqrt(((resection.residuals[inliers] / tolerance[:, None]) ** 2).mean()))
-    return TiePoints(
-        pixels=found.pixels[inliers],
-        points=found.points[inliers],
-        pixel_sigma=np.maximum(scatter * tolerance, _LEAST_PIXEL_SIGMA),
-        point_sigma=np.full(found.inliers, float(np.sqrt((site_error.sigma**2).mean()))),
-        camera=frame.camera,
-    )
