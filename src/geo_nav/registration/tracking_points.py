@@ -31,6 +31,8 @@ _GRAZING = 0.1
 """Least sine between a ray and level ground."""
 _GUESS = 0.5
 """1 sigma of the distance of ground of which nothing is known, as a share of it."""
+_SLOPE = 0.07
+"""1 sigma of its slope about either axis, rad: that across the flight looks like a turn."""
 _SETTLED = 0.25
 """A lifted pixel is right when its point projects back to within this, pixels."""
 
@@ -67,8 +69,8 @@ class TrackReference:
         distance = float(self.T_map_camera.translation[2]) - ground
         if not distance > 0.0:
             raise RegistrationError(f"the camera is predicted {-distance:.1f} m below the ground that was seen last")
-        covariance = self.covariance.copy()
-        covariance[2, 2] += (_GUESS * distance) ** 2
+        # An error of the ground is one of the pose above it.
+        covariance = self.covariance + np.diag([0.0, 0.0, _GUESS * distance, _SLOPE, _SLOPE, 0.0]) ** 2
         return replace(self, covariance=covariance, ground=ground)
 
     @property
