@@ -8,7 +8,7 @@ refused, which is placed by its prediction. NEES a dimension says whether its co
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +56,10 @@ def motions(run: Path) -> dict[bool, list[tuple[float, float, float, float, floa
 
 def main() -> None:
     """One table for all runs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", metavar="RUN", type=Path, nargs="+", help="folder of a run")
     table = Table("run", "tracked from", "age s", "motions", "length m", "error m: RMS", "% of length", "°", "NEES/6")
-    for run in map(Path, sys.argv[1:]):
+    for run in parser.parse_args().run:
         for kind, rows in motions(run).items():
             m = np.array(rows).reshape(-1, 5)
             for age in AGES:

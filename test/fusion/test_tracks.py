@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from fusion_helpers import T_BASE_CAMERA, Fix, Trace, World, give_fix, new_fusion
 from geo_nav.fusion import Fusion, FusionError
 from geo_nav.fusion.belief import pose3, pose_from_pose3
+from geo_nav.fusion.correlation import inflation
 from geo_nav.fusion.relative import relative_pose
 from geo_nav.geodesy import Pose, covariance_ros_from_gtsam
 from geo_nav.geodesy.pose import error_vector
@@ -218,6 +219,18 @@ def test_tracks_in_any_order_end_at_the_same_state() -> None:
         ends.append(fly(fusion, world, world.fixes, arrivals).states[-1])
     difference = ends[0].T_map_base.translation - ends[1].T_map_base.translation
     assert 0.0 < np.linalg.norm(difference) < 0.01
+
+
+def test_a_reference_that_has_left_the_window_still_takes_from_the_weight_of_the_next() -> None:
+    world = World(seed=9, duration=6.6, rate=50.0)
+    fixes = [f for f in world.fixes if f.stamp < 4.5]
+    first, second = fixes[-2].stamp, fixes[-1].stamp
+    fusion = new_fusion(lag=2.0, fix_correlation_time=2.0)
+    gate = fusion._estimator._tracks
+    fly(fusion, world, fixes, [track(world, first, first + 1.0), track(world, second, second + 1.95)])
+    assert fusion.status().tracks_used == 2
+    assert list(gate._tracks) == [second]
+    assert gate._factor(second) == pytest.approx(inflation(second - first, 2.0))
 
 
 def test_late_tracks_land_between_the_states_and_on_shared_ones() -> None:

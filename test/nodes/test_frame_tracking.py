@@ -144,6 +144,22 @@ def test_a_refused_frame_is_followed_until_another_is_registered(
     assert problems == []
 
 
+def test_a_frame_that_cannot_be_used_is_not_followed(
+    tracking: tuple[FrameTracking, Published, list[str]], frames: list[Frame], views: list[RenderedView]
+) -> None:
+    """Specks on the lens stand out in a blank frame, and would be followed well: standing still."""
+    thread, published, problems = tracking
+    thread.offer(frames[0])
+    thread.registered(given(frames[0], replace(REFUSED, status=Status.BAD_INPUT), views[0]))
+    thread.offer(frames[1])
+    assert wait(lambda: not thread._queue)
+    thread.registered(given(frames[1], REFUSED, views[1]))
+    thread.offer(frames[2])
+    assert wait(lambda: len(published) == 1)
+    assert published[0].reference.stamp == stamp(1)
+    assert problems == []
+
+
 def test_a_waiting_registration_gives_way_to_no_refused_frame(frames: list[Frame]) -> None:
     queue = FrameQueue()
     accepted, refused = (replace(REFUSED, status=status) for status in (Status.ACCEPTED, Status.FEW_INLIERS))

@@ -386,6 +386,26 @@ def test_refused_frames_are_left_alone_where_that_is_set(frames: list[np.ndarray
     assert follower.reference_stamp is None
 
 
+def test_a_frame_from_before_the_clock_was_set_back_does_not_bar_the_way(
+    frames: list[np.ndarray], view: RenderedView
+) -> None:
+    covariance = np.diag(PREDICTED_SIGMAS**2)
+    follower = Follower(TrackingConfig())
+    follower.see(frame(frames[0], 1000))
+    follower.registered(frame(frames[0], 1000), replace(registration(view), stamp=100.0), view)
+    follower.see(frame(frames[0], 0))
+    # Registration of a frame of the old time is done only now.
+    with pytest.raises(RegistrationError, match="set back"):
+        follower.refused(frame(frames[0], 1001), pose_at(0), covariance, view)
+    with pytest.raises(RegistrationError, match="0 points are left"):  # nor is the ground of that time taken
+        follower.refused(frame(frames[0], 0), pose_at(0), covariance, None)
+    follower.refused(frame(frames[0], 0), pose_at(0), covariance, view)
+    follower.see(frame(frames[1], 1))
+    tracked = follower.follow()
+    assert tracked is not None
+    assert (tracked.status, tracked.reference_stamp) == (TrackStatus.TRACKED, 0.0)
+
+
 def test_a_camera_below_the_ground_follows_nothing() -> None:
     with pytest.raises(RegistrationError, match="below the ground"):
         TrackReference(0.0, pose_at(0), TINY).over(pose_at(0).translation[2] + 5.0)

@@ -107,12 +107,12 @@ class CameraInputs(SensorInputs):
     def add_relative_pose(
         self, reference_stamp: float, stamp: float, T_reference_camera: Pose, covariance: npt.ArrayLike
     ) -> None:
-        """Queue the motion of the camera from a registered frame to a tracked one; it may be late.
+        """Queue the motion of the camera from a reference frame to a tracked one; it may be late.
 
-        Whether the graph took the registration's own absolute pose does not matter.
+        Whether the reference was registered, and the graph took its absolute pose, does not matter.
 
         Args:
-            reference_stamp: of the registered frame's image, s; ``config.camera.time_offset`` is taken off both.
+            reference_stamp: of the reference's image, s; ``config.camera.time_offset`` is taken off both.
             stamp: of the tracked frame's image, s.
             T_reference_camera: the camera at ``stamp`` in the camera at ``reference_stamp``.
             covariance: (6, 6) of that, ROS order about the axes of the reference camera, m and rad.

@@ -120,7 +120,7 @@ class FusionConfig(BaseModel):
         "pose", description="what a registered frame brings into the graph: its absolute pose, or its tie points"
     )
     track_spacing: float = Field(
-        0.2, description="tracked frames closer than this to the last one in the graph are passed over, s", gt=0
+        0.2, description="of the frames tracked from one reference, one is taken in each such interval, s", gt=0
     )
 
     coasting_after: float = Field(3.0, description="COASTING when no fix was used for this long, s", gt=0)

@@ -1,8 +1,8 @@
-"""Relative poses: the motion from a registered frame to one in which its tie points were tracked.
+"""Relative poses: the motion from a reference frame, registered or refused, to one in which its points were tracked.
 
-Tie points that are tracked from one registration share that registration's error, so the tracked frames must not count
+Points that are tracked from one frame share the error of that frame's pose, so the tracked frames must not count
 as absolute fixes of their own. What they do say, free of the common error, is how the vehicle has moved since. Of one
-registration only the newest such motion is in the graph: the flow's drift and the depths of the points make the motions
+reference only the newest such motion is in the graph: the flow's drift and the depths of the points make the motions
 to successive frames err together, and each as an independent factor would be believed several times over.
 """
 
@@ -32,7 +32,7 @@ class RelativePose:
     """The motion of `base_link` from one stamp to a later one.
 
     Attributes:
-        reference_stamp: of the registered frame, s.
+        reference_stamp: of the frame that the points come from, s.
         stamp: of the tracked frame, s.
         motion: ``gtsam.Pose3`` T_reference_base: `base_link` at ``stamp`` in `base_link` at ``reference_stamp``.
         covariance: (6, 6) GTSAM order.

@@ -34,10 +34,12 @@ class TrackGate:
         self._imu = imu
         self._model = model
         self._tracks: dict[float, RelativePose] = {}
+        self._left = -math.inf
 
     def clear(self) -> None:
         """Forget which tracks were used."""
         self._tracks.clear()
+        self._left = -math.inf
 
     def judge(
         self, window: GraphWindow, tracks: Sequence[RelativePose], newest: float
@@ -78,6 +80,7 @@ class TrackGate:
                 self._tracks[reference] = placed
                 changed |= {reference, self._follower(reference)}
                 outcomes[reference] = FixOutcome(track.stamp, track.kind, True, "", distance, 6, tau)
+        self._left = max([self._left, *(known for known in self._tracks if known < oldest)])
         self._tracks = {known: track for known, track in self._tracks.items() if known >= oldest}
         used = [track.inflated(self._factor(known)) for known, track in self._tracks.items() if known in changed]
         return used, [*refused, *outcomes.values()]
@@ -101,7 +104,7 @@ class TrackGate:
         A motion carries the part of its reference's error that does not cancel, and errors of successive
         references are correlated.
         """
-        before = max((known for known in self._tracks if known < reference), default=-math.inf)
+        before = max((known for known in self._tracks if known < reference), default=self._left)
         interval = max(reference - before, self._config.min_state_spacing)
         return inflation(interval, self._config.fix_correlation_time)
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from geo_nav import GeoNavError
 from geo_nav.geodesy import Pose
 from geo_nav.nodes.camera_frame import Frame
-from geo_nav.registration import AbsolutePose
+from geo_nav.registration import AbsolutePose, Status
 from geo_nav.registration.masks import VehicleMask
 from geo_nav.registration.tracking import TrackedFrame, TrackStatus
 from geo_nav.registration.tracking_config import TrackingConfig
@@ -127,14 +127,15 @@ class FrameTracker:
             try:
                 self._begin(registered)
             except GeoNavError as error:
-                self.statistics.lost.append(str(error))
+                if registered.found.accepted:  # refused frames are many, and the next one may do
+                    self.statistics.lost.append(str(error))
         return self._follow()
 
     def _begin(self, registered: Registered) -> None:
         follower, seen = self._follower, self._as_seen(registered.frame)
         if registered.found.accepted:
             follower.registered(seen, registered.found, registered.view)
-        else:
+        elif registered.found.status is not Status.BAD_INPUT:  # a blank frame's specks do not move with the ground
             follower.refused(seen, registered.T_map_camera, registered.covariance, registered.view)
         if follower.reference_stamp == seen.stamp:
             self._reference = registered.frame

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class TrackingConfig(BaseModel):
-    """How the tie points of a registration are followed by optical flow, and when they are given up."""
+    """How the points of a frame are followed by optical flow, and when they are given up."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

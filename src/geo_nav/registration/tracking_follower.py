@@ -86,6 +86,7 @@ class Follower:
         if set_back or self._camera not in (None, frame.camera):
             self._frames.clear()
             self._tracker = TiePointTracker(self._config)
+            self._ground = None if set_back else self._ground
         self._camera = frame.camera
         self._frames.append(grey)
         while frame.stamp - self._frames[0].stamp > self._config.memory:
@@ -143,6 +144,9 @@ class Follower:
     def _begin(self, frame: CameraFrame, reference: TrackReference, view: RenderedView | None) -> None:
         if self._camera not in (None, frame.camera):
             raise RegistrationError("the camera has changed since this frame was taken")
+        # Frames to follow it into would not come before the clock is there again.
+        if self._frames and frame.stamp > self._frames[-1].stamp + self._config.memory:
+            raise RegistrationError("the clock was set back since this frame was taken")
         self._camera = frame.camera
         kept = next((f for f in self._frames if f.stamp == frame.stamp), None)
         tracker = TiePointTracker(self._config)

@@ -1,4 +1,4 @@
-"""How well the motion since a registration is known from the tracks."""
+"""How well the motion since the frame that the tracks begin at is known from them."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def motion_covariance(
     reference_covariance: Array,
     pixel_sigma: float,
 ) -> Array | None:
-    """Covariance of ``T_reference_camera``, the camera in the registered camera's frame.
+    """Covariance of ``T_reference_camera``, the camera in the reference camera's frame.
 
-    The points lie on their rays of the registered frame, so an error of the registered pose moves reference and
-    points alike and cancels, but for the depth at which the rays meet the model: a registration that is too high
-    makes every point too far and every motion too long. Two parts are added: what the residuals say (flow noise and
-    the single points' depths), and the registered pose's own covariance through the depths that it implies on the
-    plane that the points lie about.
+    The points lie on their rays of the reference, so an error of its pose, registered or predicted, moves reference
+    and points alike and cancels, but for the depth at which the rays meet the model: a pose that is too high makes
+    every point too far and every motion too long. Two parts are added: what the residuals say (flow noise and the
+    single points' depths), and the pose's own covariance through the depths that it implies on the plane that the
+    points lie about.
 
     Args:
         camera: pinhole.
-        T_map_reference: the registered pose.
+        T_map_reference: the reference's pose.
         T_map_camera: the resected pose.
         points: (N, 3) in `map`, metres; anchored at ``T_map_reference``.
         residuals: (N, 2) pixels.
-        reference_covariance: (6, 6) of the registered pose, ROS order, m and rad.
+        reference_covariance: (6, 6) of the reference's pose, ROS order, m and rad.
         pixel_sigma: floor of the residuals' sigma, pixels.
 
     Returns:
