@@ -153,3 +153,10 @@ def test_one_match_stands_for_its_cell() -> None:
     chosen, kept = independent_matches(pixels, residuals, 16.0)
     assert sorted(kept.tolist()) == [7.0, 50.0]
     assert sorted(chosen.tolist()) == [4, 9]
+
+
+def test_thousands_of_matches_overflow_nothing() -> None:
+    """With one chance for all it is a binomial's tail, far below what a float holds."""
+    agree = np.arange(3000) < 1500
+    exact = float(binom.logsf(1499, 3000, 0.3))
+    assert exact <= log_chance_of_evidence(agree, np.full(3000, 0.3)) < 0.5 * exact

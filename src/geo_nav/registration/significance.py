@@ -16,6 +16,8 @@ _CERTAIN = 1e-12
 """No agreement is taken to be rarer by chance than this."""
 _STEPS = 8192
 """Equal steps in which evidence is summed, from none to that which is judged."""
+_LARGEST = 1e200
+"""Far from what a float64 holds, by more than one match can bring."""
 _STRUCTURES = 20.0
 """Keypoints nearer than this part of the picture's width see the same structure: descriptors look at patches of about
 30 pixels of 640, and one façade at a wrong place that resembles the right one brings all of its matches at once."""
@@ -78,16 +80,19 @@ def log_chance_of_evidence(agree: npt.NDArray[np.bool_], chance: Array) -> float
     if evidence <= 0.0:
         return 0.0
     step = evidence / _STEPS
-    # Probability of each sum times its exponential, which no float64 underflows. The last entry holds all that has come
-    # as far, times that of the evidence.
-    reached = np.zeros(_STEPS + 1)
+    # Probability of each sum times its exponential, which no float64 underflows; made smaller where many hundred matches
+    # would have it overflow. The last entry holds all that has come as far, times that of the evidence.
+    reached, log_scale = np.zeros(_STEPS + 1), 0.0
     reached[0] = 1.0
     for probability, steps in zip(p, np.minimum(np.ceil(terms / step), _STEPS).astype(int), strict=True):
         moved = probability * reached[:-1]
         reached[:-1] *= 1.0 - probability
         reached[steps:-1] += np.exp(steps * step) * moved[: _STEPS - steps]
         reached[-1] += moved[_STEPS - steps :] @ np.exp(step * np.arange(steps, 0, -1))
-    return min(0.0, float(np.log(reached[-1])) - evidence)
+        if reached.max() > _LARGEST:
+            reached /= _LARGEST
+            log_scale += float(np.log(_LARGEST))
+    return min(0.0, float(np.log(reached[-1])) + log_scale - evidence)
 
 
 def independent_matches(pixels: Array, residuals: Array, cell: float) -> tuple[npt.NDArray[np.intp], Array]:
