@@ -80,8 +80,8 @@ def log_chance_of_evidence(agree: npt.NDArray[np.bool_], chance: Array) -> float
     if evidence <= 0.0:
         return 0.0
     step = evidence / _STEPS
-    # Probability of each sum times its exponential, which no float64 underflows; made smaller where many hundred matches
-    # would have it overflow. The last entry holds all that has come as far, times that of the evidence.
+    # Probability of each sum times its exponential, which no float64 underflows; made smaller where many hundred
+    # matches would have it overflow. The last entry holds all that has come as far, times that of the evidence.
     reached, log_scale = np.zeros(_STEPS + 1), 0.0
     reached[0] = 1.0
     for probability, steps in zip(p, np.minimum(np.ceil(terms / step), _STEPS).astype(int), strict=True):
