@@ -70,13 +70,8 @@ def frame(image: np.ndarray, k: float, predicted: Pose | None = None) -> CameraF
     return CameraFrame(image, camera(), 0.1 * k, pose_at(k) if predicted is None else predicted)
 
 
-def followed(
-    images: list[np.ndarray], found: AbsolutePose, view: RenderedView | None, **options: object
-) -> list[TrackedFrame]:
-    """All tracked frames after the first, which is the registered one."""
-    follower = Follower(TrackingConfig(**options))
-    follower.see(frame(images[0], 0))
-    follower.registered(frame(images[0], 0), found, view)
+def rest(follower: Follower, images: list[np.ndarray]) -> list[TrackedFrame]:
+    """What is followed from the first frame on."""
     out = []
     for k in range(1, len(images)):
         follower.see(frame(images[k], k))
@@ -84,6 +79,16 @@ def followed(
         if tracked is not None:
             out.append(tracked)
     return out
+
+
+def followed(
+    images: list[np.ndarray], found: AbsolutePose, view: RenderedView | None, **options: object
+) -> list[TrackedFrame]:
+    """All tracked frames after the first, which is the registered one."""
+    follower = Follower(TrackingConfig(**options))
+    follower.see(frame(images[0], 0))
+    follower.registered(frame(images[0], 0), found, view)
+    return rest(follower, images)
 
 
 def test_rays_meet_the_model_where_the_renderer_says(renderer: Renderer, view: RenderedView) -> None:
@@ -314,13 +319,7 @@ def refused(
     follower = follower or Follower(TrackingConfig())
     follower.see(frame(images[0], 0))
     follower.refused(frame(images[0], 0), moved(pose_at(0), PREDICTED), np.diag(PREDICTED_SIGMAS**2), view)
-    out = []
-    for k in range(1, len(images)):
-        follower.see(frame(images[k], k))
-        tracked = follower.follow()
-        if tracked is not None:
-            out.append(tracked)
-    return follower, out
+    return follower, rest(follower, images)
 
 
 def motion_error(tracked: TrackedFrame, k: int) -> tuple[np.ndarray, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +18,9 @@ from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.geodesy import Pose, covariance_ros_from_gtsam
 
 Array = npt.NDArray[np.float64]
+
+_BRIDGE_STEP = 0.02
+"""Step of the constant-velocity bridge, s."""
 
 
 def rot3(matrix: npt.ArrayLike) -> Any:
@@ -162,6 +166,15 @@ class Belief:
             pim = model.preintegrate(segment, belief.bias, belief.nav.position())
             belief = belief.through(pim, segment.end)
         return belief
+
+    def bridged(self, stamp: float, model: ImuModel) -> Belief:
+        """This belief propagated without IMU to a later stamp, s: at constant velocity, with the noise of a gap."""
+        gap = stamp - self.stamp
+        steps = math.ceil(gap / _BRIDGE_STEP)
+        # What an IMU that neither turns nor accelerates would measure.
+        force = -self.nav.attitude().matrix().T @ model.gravity(self.nav.position())
+        row = (force + self.bias.accelerometer(), self.bias.gyroscope(), gap / steps)
+        return self.propagated([ImuSegment(self.stamp, stamp, True, [row] * steps)], model)
 
 
 def predict(nav: Any, bias: Any, pim: Any) -> tuple[Any, Array]:

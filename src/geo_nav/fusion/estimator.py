@@ -17,7 +17,7 @@ from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.gate import Gate, Verdicts
 from geo_nav.fusion.graph import GraphWindow
-from geo_nav.fusion.imu_buffer import ImuBuffer, ImuSegment
+from geo_nav.fusion.imu_buffer import ImuBuffer
 from geo_nav.fusion.imu_model import ImuModel
 from geo_nav.fusion.intake import FixOutcome, Intake
 from geo_nav.fusion.measurements import Attitude, GpsFix, Measurement, PoseFix
@@ -29,9 +29,6 @@ Array = npt.NDArray[np.float64]
 
 _MOTION_FIXES = 4
 """GPS fixes that a start without an attitude takes at least."""
-
-_BRIDGE_STEP = 0.02
-"""Step of the constant-velocity bridge, s."""
 
 
 @dataclass(frozen=True)
@@ -192,17 +189,13 @@ class Estimator:
         self._begin(resumed, last_fix, result, f"started from {name}")
 
     def _resumed(self, belief: Belief, first_imu: float) -> Belief | None:
-        """A belief brought to where the IMU begins, at constant velocity with the noise of a gap."""
+        """A belief brought to where the IMU begins; None where that is too long after it."""
         gap = first_imu - belief.stamp
         if gap <= 0.0:
             return belief
         if gap > self._config.checkpoint_max_age:
             return None
-        steps = math.ceil(gap / _BRIDGE_STEP)
-        # What an IMU that neither turns nor accelerates would measure.
-        force = -belief.nav.attitude().matrix().T @ self._model.gravity(belief.nav.position())
-        row = (force + belief.bias.accelerometer(), belief.bias.gyroscope(), gap / steps)
-        return belief.propagated([ImuSegment(belief.stamp, first_imu, True, [row] * steps)], self._model)
+        return belief.bridged(first_imu, self._model)
 
     def _begin(self, belief: Belief, last_fix: float, result: Result, how: str) -> None:
         self._drop()

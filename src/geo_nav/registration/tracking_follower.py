@@ -120,7 +120,7 @@ class Follower:
         """Follow a frame that registration refused, from its predicted pose, where nothing is followed now.
 
         Where too little of the model is in view, the ground is taken to be level and as high as where it was seen last;
-        its distance then counts as unknown.
+        how far off that is, and how it slopes, is in the covariance.
 
         Args:
             frame: as in :meth:`registered`.
