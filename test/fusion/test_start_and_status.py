@@ -140,6 +140,18 @@ def test_gps_without_attitude_waits_and_says_so():
     assert fusion.checkpoint() is None
 
 
+def test_a_start_that_the_solver_cannot_find_is_told(monkeypatch):
+    def failing(*arguments):
+        raise RuntimeError("the system is underdetermined")
+
+    monkeypatch.setattr("geo_nav.fusion.bootstrap.Bootstrap.solve", failing)
+    fusion = new_fusion()
+    run(fusion, World(seed=4, duration=3.0, rate=100.0))
+    reason = fusion.status().reason
+    assert fusion.state() is None
+    assert "fixes failed: RuntimeError" in reason
+
+
 def test_start_from_two_cameras_and_an_attitude_microseconds_apart():
     """No IMU factor may span 10 µs: its covariance would be next to nothing."""
     world = World(seed=4, duration=3.0, rate=100.0)

@@ -113,7 +113,7 @@ class FusionConfig(BaseModel):
         0.5, description="share of the variance of these errors that is new with every position", gt=0.0, le=1.0
     )
     fix_correlation_time: float = Field(
-        2.0, description="correlation time of the errors of absolute poses (0: independent), s", ge=0, le=3.0
+        2.5, description="correlation time of the errors of absolute poses (0: independent), s", ge=0, le=3.0
     )
 
     registrations: Literal["pose", "points"] = Field(

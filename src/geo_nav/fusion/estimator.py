@@ -235,7 +235,8 @@ class Estimator:
             return None
         try:
             return self._bootstrap.solve(fixes, attitude, least, span)
-        except Exception:  # GTSAM raises several kinds for a batch that cannot be solved; more fixes may help
+        except Exception as error:  # GTSAM raises several kinds for a batch that cannot be solved; more fixes may help
+            self._refusal = f"; a start from {len(fixes)} fixes failed: {type(error).__name__}"
             return None
 
     def _adopt(self, start: Start, considered: list[Measurement], result: Result) -> None:
