@@ -160,6 +160,23 @@ def test_a_frame_that_cannot_be_used_is_not_followed(
     assert problems == []
 
 
+@pytest.mark.parametrize("refused", [True, False])
+def test_nothing_is_followed_that_began_under_a_mask(
+    tracking: tuple[FrameTracking, Published, list[str]], frames: list[Frame], views: list[RenderedView], refused: bool
+) -> None:
+    thread, published, problems = tracking
+    thread.offer(frames[0])
+    all_given = given(frames[0], REFUSED if refused else registration(views[0]), views[0])
+    thread.registered(replace(all_given, usable=np.zeros(frames[0].image.shape[:2], bool)))
+    thread.offer(frames[1])
+    assert wait(lambda: not thread._queue)
+    thread.registered(given(frames[1], REFUSED, views[1]))
+    thread.offer(frames[2])
+    assert wait(lambda: len(published) == 1)
+    assert published[0].reference.stamp == stamp(1)
+    assert problems == []
+
+
 def test_a_waiting_registration_gives_way_to_no_refused_frame(frames: list[Frame]) -> None:
     queue = FrameQueue()
     accepted, refused = (replace(REFUSED, status=status) for status in (Status.ACCEPTED, Status.FEW_INLIERS))

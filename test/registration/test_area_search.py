@@ -43,7 +43,7 @@ def test_the_frame_is_found_in_a_wide_view(renderer: Renderer) -> None:
     plan = plan_views(camera(), prior, WIDE, 95.0, RegistrationConfig())
     view = renderer.render(plan.camera, plan.poses[0])
     # The area search needs no features of the frame.
-    frame = Frame(image, camera(), create_matcher("sift").extract(image))
+    frame = Frame(image, camera(), create_matcher("sift").extract(image), np.ones(image.shape[:2], bool))
     found = search_area(frame, view, heading_sigma=0.25, scale_sigma=0.1)
     assert found
     best = found[0].T_map_camera
@@ -90,5 +90,5 @@ def test_a_picture_of_nothing_is_not_found(renderer: Renderer) -> None:
 def test_a_camera_that_looks_ahead_is_not_searched_for(renderer: Renderer) -> None:
     level = Pose(np.array([[1.0, 0, 0], [0, 0, 1.0], [0, -1.0, 0]]), np.array([0.0, -100.0, 30.0]))
     view = renderer.render(camera(), level)
-    frame = Frame(view.image, camera(), create_matcher("sift").extract(view.image))
+    frame = Frame(view.image, camera(), create_matcher("sift").extract(view.image), np.ones(view.mask.shape, bool))
     assert search_area(frame, view, 0.2, 0.1) == []

@@ -204,6 +204,7 @@ def test_no_feature_lies_on_the_vehicle(tmp_path: Path, over_hills: Renderer) ->
         assert ("mask" in found.milliseconds) == (masks is not None)
         assert registrar.last_frame is not None
         inside.append(int((registrar.last_frame.features.keypoints[:, 0] < 200).sum()))
+        assert registrar.last_frame.usable[:, :199].any() == (len(inside) == 1)
     assert inside[0] > 100
     assert inside[1] == 0
 

@@ -379,6 +379,30 @@ def test_over_ground_that_the_model_does_not_have_only_the_length_of_the_motion_
     assert np.sqrt(ahead @ last.covariance[:3, :3] @ ahead) > 0.3 * np.linalg.norm(true)
 
 
+@pytest.mark.parametrize("accepted", [True, False])
+def test_no_track_begins_where_the_frame_is_masked(
+    frames: list[np.ndarray], view: RenderedView, accepted: bool
+) -> None:
+    height, width = frames[0].shape[:2]
+    usable = np.ones((height // 2, width // 2), bool)  # registration may work at another width
+    usable[:, : width // 4] = False
+    shares = []
+    for mask in (None, usable):
+        follower = Follower(TrackingConfig())
+        if accepted:
+            follower.registered(frame(frames[0], 0), registration(view), view, mask)
+        else:
+            follower.refused(frame(frames[0], 0), pose_at(0), np.diag(PREDICTED_SIGMAS**2), view, mask)
+        follower.see(frame(frames[1], 1))
+        tracked = follower.follow()
+        assert tracked is not None
+        assert tracked.tie_points is not None
+        began = project(camera(), pose_at(0), tracked.tie_points.points)[:, 0]
+        shares.append((began < 0.5 * width).mean())
+    assert shares[0] > 0.25
+    assert shares[1] == 0.0
+
+
 def test_refused_frames_are_left_alone_where_that_is_set(frames: list[np.ndarray], view: RenderedView) -> None:
     follower = Follower(TrackingConfig(refused_frames=False))
     follower.refused(frame(frames[0], 0), pose_at(0), TINY, view)

@@ -173,7 +173,8 @@ class CameraRegistration(GeoNavNode):
         self._publish(result, frame)
         tracking = self._tracking
         if tracking is not None:
-            tracking.registered(Registered(frame, result, *camera_prior(prior, T_base_camera), registration.view))
+            predicted = camera_prior(prior, T_base_camera)
+            tracking.registered(Registered(frame, result, *predicted, registration.view, registration.usable))
         self._publish_picture(registration, result, frame)
 
     def _as_seen(self, frame: Frame) -> CameraFrame:

@@ -25,6 +25,7 @@ from geo_nav_msgs.msg import AbsolutePose as AbsolutePoseMessage
 from geo_nav_msgs.msg import TiePoints as TiePointsMessage
 
 Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 PRIOR_PATIENCE = 0.25
 """Seconds that a frame waits for the odometry of its stamp before it is registered."""
@@ -74,6 +75,12 @@ class FrameRegistration:
     def view(self) -> RenderedView | None:
         """The view that the last frame was matched against; None where it did not come as far as that."""
         return None if self._registrar.last_frame is None else self._registrar.last_view
+
+    @property
+    def usable(self) -> Mask | None:
+        """(h, w) where the masks let the undistorted last frame be matched; None as with the view."""
+        frame = self._registrar.last_frame
+        return None if frame is None else frame.usable
 
     def picture(self, result: AbsolutePose, frame: Frame) -> CompressedImage:
         """The debug picture of the last result, accepted or refused."""

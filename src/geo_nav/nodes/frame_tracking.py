@@ -23,6 +23,7 @@ from geo_nav.registration.tracking_follower import CameraFrame, Follower
 from geo_nav.rendering import RenderedView
 
 Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 _QUEUE = 3
 """Frames that may wait; a frame more and the oldest is passed over: late tracks are worth less than new ones."""
@@ -41,6 +42,7 @@ class Registered:
         T_map_camera: as predicted.
         covariance: (6, 6) of that, ROS order, m and rad.
         view: that it was matched against; None where it did not come as far as that.
+        usable: (h, w) of the undistorted frame, where the masks let it be matched; None as with the view.
     """
 
     frame: Frame
@@ -48,6 +50,7 @@ class Registered:
     T_map_camera: Pose
     covariance: Array
     view: RenderedView | None
+    usable: Mask | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +137,10 @@ class FrameTracker:
     def _begin(self, registered: Registered) -> None:
         follower, seen = self._follower, self._as_seen(registered.frame)
         if registered.found.accepted:
-            follower.registered(seen, registered.found, registered.view)
+            follower.registered(seen, registered.found, registered.view, registered.usable)
         elif registered.found.status is not Status.BAD_INPUT:  # a blank frame's specks do not move with the ground
-            follower.refused(seen, registered.T_map_camera, registered.covariance, registered.view)
+            pose, covariance = registered.T_map_camera, registered.covariance
+            follower.refused(seen, pose, covariance, registered.view, registered.usable)
         if follower.reference_stamp == seen.stamp:
             self._reference = registered.frame
 

@@ -44,11 +44,13 @@ class Frame:
         image: (H, W) or (H, W, 3) uint8.
         camera: its pinhole camera.
         features: of the image.
+        usable: (H, W) False where the masks let nothing be matched.
     """
 
     image: npt.NDArray[np.uint8]
     camera: Camera
     features: Features
+    usable: npt.NDArray[np.bool_]
 
 
 class FrameReader:

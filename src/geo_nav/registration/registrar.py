@@ -227,7 +227,7 @@ class Registrar:
                 usable = self._masks.usable(undistorted, undistorter, self._renderer, prior, covariance)
         with watch("extract"):
             features = self._matcher.extract(undistorted, usable)
-        return Frame(undistorted, undistorter.pinhole, features)
+        return Frame(undistorted, undistorter.pinhole, features, usable)
 
     def _working_width(self, camera: Camera, depth: float) -> int:
         """Width at which the frame is about as sharp as the model: sharper detail has nothing to match."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import cv2
@@ -21,9 +21,12 @@ from geo_nav.registration.types import AbsolutePose
 from geo_nav.rendering import Camera, RenderedView
 
 Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 _FRAMES_KEPT = 200
 """Frames kept at most, whatever their rate: 60 MB at 640x480."""
+_WHOLE = 0.999
+"""Share of a pixel from which all of it counts as usable."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,22 +104,33 @@ class Follower:
         valid = undistorter.valid if self._vehicle is None else undistorter.valid & self._vehicle(undistorter)
         return GreyFrame(undistorter(grey), valid, undistorter.pinhole, frame.stamp, frame.predicted)
 
-    def registered(self, frame: CameraFrame, found: AbsolutePose, view: RenderedView | None) -> None:
+    def registered(
+        self, frame: CameraFrame, found: AbsolutePose, view: RenderedView | None, usable: Mask | None = None
+    ) -> None:
         """Follow this registration from now on.
 
         Args:
             frame: the registered one; it need not be one of those that :meth:`see` has kept.
             found: its registration.
             view: the site rendered from near the pose found, for corners between the tie points.
+            usable: (h, w) of the undistorted frame at any width, False where no track may begin; None: anywhere.
 
         Raises:
             RegistrationError: it was refused, or cannot be followed; what was followed before goes on.
         """
         if not found.accepted or found.T_map_camera is None or found.covariance is None or found.tie_points is None:
             raise RegistrationError(f"a frame that was refused ({found.status}) has no registration to follow")
-        self._begin(frame, TrackReference(found.stamp, found.T_map_camera, found.covariance, found.tie_points), view)
+        reference = TrackReference(found.stamp, found.T_map_camera, found.covariance, found.tie_points)
+        self._begin(frame, reference, view, usable)
 
-    def refused(self, frame: CameraFrame, T_map_camera: Pose, covariance: Array, view: RenderedView | None) -> None:
+    def refused(
+        self,
+        frame: CameraFrame,
+        T_map_camera: Pose,
+        covariance: Array,
+        view: RenderedView | None,
+        usable: Mask | None = None,
+    ) -> None:
         """Follow a frame that registration refused, from its predicted pose, where nothing is followed now.
 
         Where too little of the model is in view, the ground is taken to be level and as high as where it was seen last;
@@ -127,6 +141,7 @@ class Follower:
             T_map_camera: as predicted.
             covariance: (6, 6) of that, ROS order, m and rad.
             view: the site rendered from near there; None where it does not show.
+            usable: as in :meth:`registered`.
 
         Raises:
             RegistrationError: it cannot be followed.
@@ -135,22 +150,29 @@ class Follower:
             return
         reference = TrackReference(frame.stamp, T_map_camera, covariance)
         try:
-            self._begin(frame, reference, view)
+            self._begin(frame, reference, view, usable)
         except RegistrationError:
             if self._ground is None:
                 raise
-            self._begin(frame, reference.over(self._ground), None)
+            self._begin(frame, reference.over(self._ground), None, usable)
 
-    def _begin(self, frame: CameraFrame, reference: TrackReference, view: RenderedView | None) -> None:
+    def _begin(
+        self, frame: CameraFrame, reference: TrackReference, view: RenderedView | None, usable: Mask | None
+    ) -> None:
         if self._camera not in (None, frame.camera):
             raise RegistrationError("the camera has changed since this frame was taken")
         # Frames to follow it into would not come before the clock is there again.
         if self._frames and frame.stamp > self._frames[-1].stamp + self._config.memory:
             raise RegistrationError("the clock was set back since this frame was taken")
         self._camera = frame.camera
-        kept = next((f for f in self._frames if f.stamp == frame.stamp), None)
+        first = next((f for f in self._frames if f.stamp == frame.stamp), None) or self._grey(frame)
+        if usable is not None:
+            height, width = first.valid.shape
+            # A pixel that an unusable one has gone into is not used.
+            share = cv2.resize(usable.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+            first = replace(first, valid=first.valid & (share > _WHOLE))
         tracker = TiePointTracker(self._config)
-        tracker.start(kept or self._grey(frame), reference, view)
+        tracker.start(first, reference, view)
         self._tracker = tracker
         self._ground = self._ground if tracker.ground is None else tracker.ground
 

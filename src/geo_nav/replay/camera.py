@@ -185,7 +185,8 @@ class Registering:
         context.publish("absolute_pose", pose)
         if points is not None:
             context.publish("tie_points", points)
-        self._registered(Registered(frame, result, *camera_prior(task.prior, task.T_base_camera), answer.view))
+        predicted = camera_prior(task.prior, task.T_base_camera)
+        self._registered(Registered(frame, result, *predicted, answer.view, answer.usable))
         if answer.picture is not None:
             context.profile.add("debug pictures", answer.picture_seconds)
             context.publish("picture", answer.picture)

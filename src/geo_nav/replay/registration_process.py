@@ -61,12 +61,14 @@ class Answer:
     Attributes:
         result: the pose, or why there is none.
         view: that the frame was matched against; None where it did not come as far as that.
+        usable: (h, w) where the masks let the undistorted frame be matched; None as with the view.
         picture: for debugging, where one is due.
         picture_seconds: that it took.
     """
 
     result: AbsolutePose
     view: RenderedView | None
+    usable: npt.NDArray[np.bool_] | None
     picture: CompressedImage | None
     picture_seconds: float
 
@@ -138,7 +140,7 @@ def _answer(registration: FrameRegistration, pictures: PictureChoice, task: Task
     picture, begin = None, time.perf_counter()
     if pictures.wanted(task.now, str(result.status)):
         picture = registration.picture(result, task.frame)
-    return Answer(result, registration.view, picture, time.perf_counter() - begin)
+    return Answer(result, registration.view, registration.usable, picture, time.perf_counter() - begin)
 
 
 def _sendable(error: Exception) -> GeoNavError:
