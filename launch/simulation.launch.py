@@ -2,7 +2,8 @@
 
     ros2 launch geo_nav simulation.launch.py duration:=180 gps_outage_start:=10
 
-`make demo` does this and reports afterwards. The arguments of aerial.launch.py hold too.
+`make demo` does this and reports afterwards. The arguments of aerial.launch.py hold too, but no checkpoint is kept
+unless `checkpoint` names a file: the end of one flight is no beginning of the next.
 """
 
 import subprocess
@@ -46,6 +47,11 @@ def generate_launch_description():
             DeclareLaunchArgument("world_dir", default_value="build/worlds", description="where worlds are kept"),
             DeclareLaunchArgument("site", default_value="", description="site.yaml; empty: the survey of that world"),
             DeclareLaunchArgument("config", default_value=CONFIG, description="YAML file of all nodes' parameters"),
+            DeclareLaunchArgument(
+                "checkpoint",
+                default_value="none",
+                description="file that the fusion node begins from and keeps its state in; none: no file",
+            ),
             OpaqueFunction(function=world),
             IncludeLaunchDescription(NAVIGATION),
             Node(

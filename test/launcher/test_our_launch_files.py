@@ -127,7 +127,8 @@ def test_replay_takes_a_checkpoint_that_is_named(folder, background):
 def test_end_of_the_flight_ends_the_launch(folder, background, tmp_path):
     simulator = folder.parents[2] / "lib" / "geo_nav" / "simulator"
     simulator.write_text(f"#!/bin/sh\nwhile [ ! -e {tmp_path}/landed ]; do sleep 0.02; done\n")
-    _, runner = start(background, folder / "simulation.launch.py", "site:=/s", count=3)
+    found, runner = start(background, folder / "simulation.launch.py", "site:=/s", count=3)
+    assert parameters(found["fusion"])["checkpoint"] == ""
     (tmp_path / "landed").touch()
     assert runner.process.wait(60.0) == 0
     assert "shutting down: the flight has ended" in runner.output
