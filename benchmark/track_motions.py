@@ -3,7 +3,8 @@
     python benchmark/track_motions.py RUN [RUN …]
 
 A motion is that of the camera from the frame where its tracks begin: one that was registered, or one that registration
-refused, which is placed by its prediction. NEES a dimension says whether its covariance is honest.
+refused, which is placed by its prediction. NEES a dimension says whether its covariance is honest, and that of its own
+error: without what the pose of that first frame is off by.
 """
 
 from __future__ import annotations
@@ -17,38 +18,41 @@ from rich.table import Table
 
 from geo_nav.evaluation.bag import read_run
 from geo_nav.evaluation.bag_input import open_bag
-from geo_nav.geodesy import Pose
 from geo_nav.geodesy.pose import error_vector
+from geo_nav.nodes.conversion import motion_from_message
 
 AGES = (0.2, 1.0, 2.0, 3.0, 4.0, 5.0)
 TOLERANCE = 0.02
 
 
-def motions(run: Path) -> dict[bool, list[tuple[float, float, float, float, float]]]:
-    """Age s, length m, error m and °, NEES a dimension; of references that were registered, and of others."""
+def motions(run: Path) -> dict[bool, list[tuple[float, ...]]]:
+    """Age s, length m, error m and °, NEES of all and of its own; of registered references, and of others."""
     recording = read_run(run)
     truth = recording.truth
     mounting = recording.transforms.lookup("base_link", recording.camera_frame)
     assert mounting is not None
     registered = {round(1e4 * fix.stamp) for fix in recording.fixes if fix.accepted}
-    out: dict[bool, list[tuple[float, float, float, float, float]]] = {True: [], False: []}
+    out: dict[bool, list[tuple[float, ...]]] = {True: [], False: []}
     with open_bag(run / "bag") as bag:
         for _, _, message in bag.decoded(["/geo_nav/tie_points"]):
-            stamp, reference = (t.sec + 1e-9 * t.nanosec for t in (message.header.stamp, message.reference_stamp))
-            if stamp <= reference or reference < truth.stamps[0] or stamp > truth.stamps[-1]:
+            told = motion_from_message(message)
+            if told is None:
                 continue
-            p, q = message.motion.pose.position, message.motion.pose.orientation
-            motion = Pose.from_quaternion([q.x, q.y, q.z, q.w], [p.x, p.y, p.z])
+            reference, stamp, motion, covariance, origin = told
+            if reference < truth.stamps[0] or stamp > truth.stamps[-1]:
+                continue
             first, last = (truth.at([t]).pose(0) @ mounting for t in (reference, stamp))
             true = first.inverse() @ last
             error = error_vector(motion, true)
-            covariance = np.array(message.motion.covariance).reshape(6, 6)
+            to_camera = np.kron(np.eye(2), origin.T_map_camera.rotation.T)
+            own = error - origin.by_pose @ to_camera @ error_vector(origin.T_map_camera, first)
             row = (
                 stamp - reference,
                 float(np.linalg.norm(true.translation)),
                 float(np.linalg.norm(error[:3])),
                 float(np.degrees(np.linalg.norm(error[3:]))),
                 float(error @ np.linalg.solve(covariance, error)) / 6.0,
+                float(own @ np.linalg.solve(origin.noise, own)) / 6.0,
             )
             out[round(1e4 * reference) in registered].append(row)
     return out
@@ -58,10 +62,12 @@ def main() -> None:
     """One table for all runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", metavar="RUN", type=Path, nargs="+", help="folder of a run")
-    table = Table("run", "tracked from", "age s", "motions", "length m", "error m: RMS", "% of length", "°", "NEES/6")
+    table = Table(
+        "run", "tracked from", "age s", "motions", "length m", "error m: RMS", "% of length", "°", "NEES/6", "own"
+    )
     for run in parser.parse_args().run:
         for kind, rows in motions(run).items():
-            m = np.array(rows).reshape(-1, 5)
+            m = np.array(rows).reshape(-1, 6)
             for age in AGES:
                 near = m[np.abs(m[:, 0] - age) < TOLERANCE]
                 if len(near):
@@ -69,6 +75,7 @@ def main() -> None:
                     table.add_row(
                         run.name, "registered" if kind else "refused", f"{age:g}", f"{len(near)}", f"{length:.1f}",
                         f"{error:.2f}", f"{100 * error / length:.1f}", f"{turn:.2f}", f"{near[:, 4].mean():.2f}",
+                        f"{near[:, 5].mean():.2f}",
                     )  # fmt: skip
     Console(width=140).print(table)
 

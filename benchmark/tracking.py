@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.spatial.transform import Rotation
 
-from geo_nav.fusion import Fusion, FusionConfig
+from geo_nav.fusion import Fusion, FusionConfig, MotionOrigin
 from geo_nav.geodesy import Pose
 from geo_nav.geodesy.pose import error_vector
 from geo_nav.matching import MatchingConfig, create_matcher
@@ -211,7 +211,7 @@ def errors(bench: Bench, found: AbsolutePose, tracked: TrackedFrame) -> list[flo
         tracked.T_map_camera.distance_to(truth),
         float(np.linalg.norm(e[:3])),
         float(np.degrees(np.linalg.norm(e[3:]))),
-        float(e @ np.linalg.solve(tracked.covariance, e) / 6),
+        float(e @ np.linalg.solve(tracked.error.covariance, e) / 6),
     ]
 
 
@@ -364,9 +364,12 @@ def replay(bench: Bench, recorded: Recorded, with_tracks: bool) -> tuple[Array, 
         while tracks and tracks[0][0] <= sample.stamp:
             tracked = tracks.pop(0)[1]
             assert tracked.T_reference_camera is not None
-            assert tracked.covariance is not None
+            assert tracked.T_map_reference is not None
+            error = tracked.error
+            assert error is not None
+            origin = MotionOrigin(tracked.T_map_reference, error.reference_covariance, error.by_reference, error.noise)
             fusion.add_relative_pose(
-                tracked.reference_stamp, tracked.stamp, tracked.T_reference_camera, tracked.covariance
+                tracked.reference_stamp, tracked.stamp, tracked.T_reference_camera, error.covariance, origin
             )
         if sample.stamp >= update:
             update += 0.1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
+import gtsam
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
@@ -58,6 +60,21 @@ class Flight:
 
     def pose(self, t: float) -> Pose:
         return Pose(self.rotation(t).as_matrix(), self.position(t))
+
+
+class Straight(Flight):
+    """At constant velocity: nothing shows where the nose points."""
+
+    def position(self, t):
+        return np.multiply.outer(np.asarray(t, dtype=np.float64), np.array([15.0, 5.0, 0.0])) + np.array(
+            [0.0, 0.0, 150.0]
+        )
+
+    def velocity(self, t):
+        return np.zeros((*np.shape(t), 3)) + np.array([15.0, 5.0, 0.0])
+
+    def acceleration(self, t):
+        return np.zeros((*np.shape(t), 3))
 
 
 @dataclass
@@ -221,3 +238,14 @@ def run(
             fusion.update()
             next_update += update_every
     return Trace(states, world.flight)
+
+
+def numeric_jacobian(factor: Any, values: Any) -> Array:
+    """Of a factor's error by the tangents of its keys, in their order: X, V, B, and numbers A."""
+    error, columns, h = factor.unwhitenedError(values), [], 1e-6
+    for key in list(factor.keys()):
+        for direction in h * np.eye({"x": 6, "v": 3, "b": 6, "a": 1}[chr(gtsam.Symbol(key).chr())]):
+            step = gtsam.VectorValues()
+            step.insert(key, direction)
+            columns.append((factor.unwhitenedError(values.retract(step)) - error) / h)
+    return np.array(columns).T

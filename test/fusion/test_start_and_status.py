@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from fusion_helpers import FRAME, T_BASE_CAMERA, Flight, Trace, World, give_fix, new_fusion, run
+from fusion_helpers import FRAME, T_BASE_CAMERA, Flight, Straight, Trace, World, give_fix, new_fusion, run
 from geo_nav.fusion import Fusion, FusionConfig, FusionError, NavigationState
 from geo_nav.geodesy import LocalFrame
 from geo_nav.geodesy.pose import error_vector
@@ -102,21 +102,6 @@ def test_start_in_motion_without_an_attitude(with_velocity, sigma):
         begun.append(state.stamp)
     assert 0.1 < np.mean(nees) < 1.8
     assert max(begun) < 35.0
-
-
-class Straight(Flight):
-    """At constant velocity: nothing shows where the nose points."""
-
-    def position(self, t):
-        return np.multiply.outer(np.asarray(t, dtype=np.float64), np.array([15.0, 5.0, 0.0])) + np.array(
-            [0.0, 0.0, 150.0]
-        )
-
-    def velocity(self, t):
-        return np.zeros((*np.shape(t), 3)) + np.array([15.0, 5.0, 0.0])
-
-    def acceleration(self, t):
-        return np.zeros((*np.shape(t), 3))
 
 
 def test_straight_flight_does_not_start_without_an_attitude():

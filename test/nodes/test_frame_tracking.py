@@ -20,6 +20,7 @@ from geo_nav.registration.linearization import moved
 from geo_nav.registration.tracking import TrackedFrame, TrackStatus
 from geo_nav.registration.tracking_config import TrackingConfig
 from geo_nav.registration.tracking_follower import CameraFrame
+from geo_nav.registration.tracking_motion import MotionError
 from geo_nav.rendering import RenderedView, create_renderer
 from registration_site import camera, photographed, synthetic_site, truth_pose
 
@@ -240,9 +241,10 @@ def test_messages_of_tracked_frames_and_back(frames: list[Frame], views: list[Re
     with pytest.raises(conversion.MessageError, match=f"{len(pixels)} u and {len(pixels) - 1} v"):
         conversion.tie_points_from_message(message)
     motion = Pose.from_rotation_vector([0.1, 0.2, -0.3], [1.0, 2.0, 3.0])
-    covariance = np.diag([1.0, 2.0, 3.0, 0.1, 0.2, 0.3])
+    numbers = np.arange(36.0).reshape(6, 6)
+    error = MotionError(np.diag([1.0, 2.0, 3.0, 0.1, 0.2, 0.3]), 2.0 * numbers, 3.0 * numbers, 4.0 * numbers)
     tracked = TrackedFrame(
-        1.0, 0.0, TrackStatus.TRACKED, "", pose_at(3), motion, covariance, found.tie_points, np.array([3, 7, 9])
+        1.0, 0.0, TrackStatus.TRACKED, "", pose_at(3), pose_at(0), motion, error, found.tie_points, np.array([3, 7, 9])
     )
     message = conversion.tracked_points_message(tracked, stamp(3), stamp(0), "map", "camera_optical")
     assert message is not None
@@ -254,6 +256,10 @@ def test_messages_of_tracked_frames_and_back(frames: list[Frame], views: list[Re
     assert back is not None
     assert back[:2] == (conversion.seconds(stamp(0)), conversion.seconds(stamp(3)))
     assert back[2].distance_to(motion) < 1e-12
-    np.testing.assert_allclose(back[3], covariance)
+    np.testing.assert_array_equal(back[3], error.covariance)
+    assert back[4].T_map_camera.distance_to(pose_at(0)) < 1e-9
+    np.testing.assert_array_equal(back[4].noise, error.noise)
+    np.testing.assert_array_equal(back[4].by_pose, error.by_reference)
+    np.testing.assert_array_equal(back[4].covariance, error.reference_covariance)
     lost = TrackedFrame(1.0, 0.0, TrackStatus.LOST, "few points")
     assert conversion.tracked_points_message(lost, stamp(3), stamp(0), "map", "camera_optical") is None

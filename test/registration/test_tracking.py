@@ -19,7 +19,7 @@ from geo_nav.registration.masks import VehicleMask
 from geo_nav.registration.tracking import TrackedFrame, TrackStatus
 from geo_nav.registration.tracking_config import TrackingConfig
 from geo_nav.registration.tracking_follower import CameraFrame, Follower
-from geo_nav.registration.tracking_motion import motion_covariance
+from geo_nav.registration.tracking_motion import motion_error
 from geo_nav.registration.tracking_points import TrackReference, ray_depths
 from geo_nav.rendering import Camera, RenderedView, Renderer, RenderingError, create_renderer
 from registration_site import camera, photographed, synthetic_site, truth_pose
@@ -166,15 +166,15 @@ def test_a_wrong_registration_is_followed_with_the_right_motion(frames: list[np.
     k = FRAMES - 1
     assert last.T_map_camera is not None
     assert last.T_reference_camera is not None
-    assert last.covariance is not None
+    assert last.error is not None
     assert last.T_map_camera.distance_to(pose_at(k)) > 1.0
     error = error_vector(last.T_reference_camera, pose_at(0).inverse() @ pose_at(k))
     length = np.linalg.norm(k * STEP[:3])
     assert np.linalg.norm(error[:3]) < 0.04 * length
-    assert error @ np.linalg.solve(last.covariance, error) / 6.0 < 3.0
+    assert error @ np.linalg.solve(last.error.covariance, error) / 6.0 < 3.0
 
 
-def test_motion_covariance_matches_its_samples() -> None:
+def test_the_error_of_a_motion_matches_its_samples() -> None:
     """Flow noise, and the registered pose's error through the depths of the plane that its rays meet."""
     rng = np.random.default_rng(0)
     reference, sigmas = pose_at(0), np.array([0.5, 0.4, 0.8, 0.006, 0.005, 0.01])
@@ -189,7 +189,7 @@ def test_motion_covariance_matches_its_samples() -> None:
     truth = reference.inverse() @ now
     from geo_nav.registration.resection import refine
 
-    claimed = []
+    claimed, alone = [], []
     for _ in range(150):
         error = rng.normal(0.0, sigmas)
         found = moved(reference, error)
@@ -197,18 +197,22 @@ def test_motion_covariance_matches_its_samples() -> None:
         solved = refine(seen, on_ground(found), camera(), now, 3.0)
         assert solved is not None
         motions.append(error_vector(found.inverse() @ solved.T_map_camera, truth))
-        covariance = motion_covariance(
-            camera(), found, solved.T_map_camera, on_ground(found), solved.residuals, np.diag(sigmas**2), 0.2
-        )
-        assert covariance is not None
-        claimed.append(covariance)
+        ground = found, solved.T_map_camera, on_ground(found), solved.residuals
+        parts = motion_error(camera(), *ground, np.diag(sigmas**2), np.zeros((6, 6)), 0.2)
+        assert parts is not None
+        claimed.append(parts.covariance)
+        # Without what the registered pose's own error explains, the noise is left.
+        own = motions[-1] - parts.by_reference @ np.kron(np.eye(2), found.rotation.T) @ -error
+        alone.append(own @ np.linalg.solve(parts.noise, own) / 6.0)
+        # Of a ground that is as uncertain nothing is known to the graph: it is noise.
+        unknown = motion_error(camera(), *ground, np.zeros((6, 6)), np.diag(sigmas**2), 0.2)
+        assert unknown is not None
+        np.testing.assert_allclose(unknown.noise, parts.covariance, rtol=1e-9, atol=1e-12)
     nees = np.mean([e @ np.linalg.solve(c, e) / 6.0 for e, c in zip(motions, claimed, strict=True)])
     # Below one: independent residuals are nevertheless taken to err together a little.
     assert 0.6 < nees < 1.2
-    # Without the registered pose's part the claim would be too small.
-    alone = motion_covariance(camera(), reference, now, on_ground(reference), solved.residuals, np.zeros((6, 6)), 0.2)
-    assert alone is not None
-    assert np.sqrt(np.trace(np.mean(claimed, axis=0)[:3, :3]) / np.trace(alone[:3, :3])) > 1.2
+    assert 0.6 < np.mean(alone) < 1.2
+    assert np.trace(np.mean(claimed, axis=0)[:3, :3]) > 1.5 * np.trace(parts.noise[:3, :3])
 
 
 def test_a_patch_that_moves_over_the_picture_is_pruned(frames: list[np.ndarray], view: RenderedView) -> None:
@@ -322,19 +326,19 @@ def refused(
     return follower, rest(follower, images)
 
 
-def motion_error(tracked: TrackedFrame, k: int) -> tuple[np.ndarray, float]:
+def error_and_nees(tracked: TrackedFrame, k: int) -> tuple[np.ndarray, float]:
     """(6,) of the motion since the first frame, m and rad; and its NEES by dimension."""
     assert tracked.T_reference_camera is not None
-    assert tracked.covariance is not None
+    assert tracked.error is not None
     error = error_vector(tracked.T_reference_camera, pose_at(0).inverse() @ pose_at(k))
-    return error, float(error @ np.linalg.solve(tracked.covariance, error) / 6.0)
+    return error, float(error @ np.linalg.solve(tracked.error.covariance, error) / 6.0)
 
 
 def test_a_refused_frame_tells_the_motion_and_not_the_place(frames: list[np.ndarray], view: RenderedView) -> None:
     follower, tracks = refused(frames, view)
     assert [t.status for t in tracks] == [TrackStatus.TRACKED] * (FRAMES - 1)
     last, k = tracks[-1], FRAMES - 1
-    error, nees = motion_error(last, k)
+    error, nees = error_and_nees(last, k)
     assert np.linalg.norm(error[:3]) < 0.05 * np.linalg.norm(k * STEP[:3])
     assert nees < 3.0
     assert last.T_map_camera is not None
@@ -367,8 +371,8 @@ def test_over_ground_that_the_model_does_not_have_only_the_length_of_the_motion_
     assert end.status is TrackStatus.LOST
     last, k = tracks[-1], len(tracks)
     assert k >= 6
-    error, nees = motion_error(last, k)
-    assert last.covariance is not None
+    error, nees = error_and_nees(last, k)
+    assert last.error is not None
     true = (pose_at(0).inverse() @ pose_at(k)).translation
     ahead = true / np.linalg.norm(true)
     along = -float(ahead @ error[:3])
@@ -376,7 +380,7 @@ def test_over_ground_that_the_model_does_not_have_only_the_length_of_the_motion_
     assert np.linalg.norm(error[:3] + along * ahead) < 0.12 * np.linalg.norm(true)
     assert np.linalg.norm(error[3:]) < 0.01
     assert nees < 3.0
-    assert np.sqrt(ahead @ last.covariance[:3, :3] @ ahead) > 0.3 * np.linalg.norm(true)
+    assert np.sqrt(ahead @ last.error.covariance[:3, :3] @ ahead) > 0.3 * np.linalg.norm(true)
 
 
 @pytest.mark.parametrize("accepted", [True, False])

@@ -8,7 +8,7 @@ from geo_nav.fusion.intake import FixOutcome
 from geo_nav.fusion.protection import ProtectionLevels
 from geo_nav.fusion.status import Calibration, StatusReport, UpdateInfo
 from geo_nav.fusion.tally import KindCount
-from geo_nav.fusion.types import ImuSample, NavigationState, NavState
+from geo_nav.fusion.types import ImuSample, MotionOrigin, NavigationState, NavState
 
 __all__ = [
     "Calibration",
@@ -19,6 +19,7 @@ __all__ = [
     "FusionError",
     "ImuSample",
     "KindCount",
+    "MotionOrigin",
     "NavState",
     "NavigationState",
     "ProtectionLevels",

@@ -104,26 +104,27 @@ class CalibratedMotion(RelativePose):
         begin, end = (
             c.with_imu(imu, stamp) for c, stamp in zip(self.views, (self.reference_stamp, self.stamp), strict=True)
         )
-        covariance = self.covariance.copy()
-        covariance[:3, :3] += np.eye(3) * self.walks[0].sigma ** 2 * (begin.rate_sigma**2 + end.rate_sigma**2)
-        return replace(self, views=(begin, end), covariance=covariance)
+        turning = np.zeros((6, 6))
+        turning[:3, :3] = np.eye(3) * self.walks[0].sigma ** 2 * (begin.rate_sigma**2 + end.rate_sigma**2)
+        origin = None if self.origin is None else replace(self.origin, noise=self.origin.noise + turning)
+        return replace(self, views=(begin, end), covariance=self.covariance + turning, origin=origin)
 
-    def placed(self, reference: Belief) -> CalibratedMotion:
+    def placed(self, reference: Belief, probability: float) -> RelativePose:
         """With the turning left out where it is not significant."""
         begin, end = (c.placed(reference.bias) for c in self.views)
-        return replace(self, views=(begin, end))
+        return replace(super().placed(reference, probability), views=(begin, end))  # type: ignore[call-arg]
 
-    def _residual(self, navs: list[Any], biases: list[Any], auxiliaries: Array) -> tuple[Array, list[Array], Array]:
+    def _seen_residual(
+        self, navs: list[Any], biases: list[Any], auxiliaries: Array
+    ) -> tuple[Array, list[Array], Array]:
         """(6,) predicted minus measured, and its derivatives: (6, 15) by either state, (6, 7) by the variables."""
         (begin, by_begin), (end, by_end) = (
             c.seen(nav, bias, auxiliaries) for c, nav, bias in zip(self.views, navs, biases, strict=True)
         )
-        motion = begin.between(end)
-        difference = self.motion.between(motion)
-        to_error = gtsam.Pose3.LogmapDerivative(difference)
-        by_begin, by_end = -to_error @ motion.inverse().AdjointMap() @ by_begin, to_error @ by_end
+        out, to_begin, to_end = self._residual(begin, end)
+        by_begin, by_end = to_begin @ by_begin, to_end @ by_end
         by_states = [by_begin[:, :AUXILIARY], by_end[:, :AUXILIARY]]
-        return gtsam.Pose3.Logmap(difference), by_states, by_begin[:, AUXILIARY:] + by_end[:, AUXILIARY:]
+        return out, by_states, by_begin[:, AUXILIARY:] + by_end[:, AUXILIARY:]
 
     def factor(self, reference: StateKeys, end: StateKeys, config: FusionConfig) -> Any:
         """A factor between two states and the variables of the camera."""
@@ -139,7 +140,7 @@ class CalibratedMotion(RelativePose):
                 for pose, keys in zip(poses, (reference, end), strict=True)
             ]
             biases = [values.atConstantBias(keys.bias) for keys in (reference, end)]
-            out, by_states, by_auxiliaries = self._residual(navs, biases, auxiliaries)
+            out, by_states, by_auxiliaries = self._seen_residual(navs, biases, auxiliaries)
             if jacobians is not None:
                 for k, (pose, jacobian) in enumerate(zip(poses, by_states, strict=True)):
                     jacobians[3 * k] = jacobian[:, :6]
@@ -151,20 +152,20 @@ class CalibratedMotion(RelativePose):
             return out
 
         keys = [key for of in (reference, end) for key in (of.pose, of.velocity, of.bias)]
-        model = robust(gtsam.noiseModel.Gaussian.Covariance(self.covariance), config)
+        model = robust(gtsam.noiseModel.Gaussian.Covariance(self.noise), config)
         return gtsam.CustomFactor(model, [*keys, *end.auxiliaries], error)
 
     def innovation(self, reference: Belief, segments: list[ImuSegment], model: ImuModel) -> tuple[Array, Array]:
         """As of any motion; the covariance knows that of the calibration."""
         nav, transition, noise = self._carried(reference, segments, model)
-        error, by_states, by_auxiliaries = self._residual(
+        error, by_states, by_auxiliaries = self._seen_residual(
             [reference.nav, nav], [reference.bias] * 2, reference.values_of(self.walks)
         )
         jacobian = np.hstack(
             [by_states[0] + by_states[1] @ transition, reference.by_auxiliaries(by_auxiliaries, self.walks)]
         )
         covariance = jacobian @ reference.covariance @ jacobian.T + by_states[1] @ noise @ by_states[1].T
-        covariance += self.covariance
+        covariance += self.noise
         return -error, 0.5 * (covariance + covariance.T)
 
 
@@ -184,7 +185,9 @@ def calibrated_motion(track: RelativePose, camera: CameraCalibrationConfig, T_ba
     if not camera.estimated:
         return track
     view = _unset(camera, T_base_camera)
-    return CalibratedMotion(track.reference_stamp, track.stamp, track.motion, track.covariance, views=(view, view))
+    return CalibratedMotion(
+        track.reference_stamp, track.stamp, track.motion, track.covariance, (view, view), origin=track.origin
+    )
 
 
 def calibrated_fix(fix: PoseFix, camera: CameraCalibrationConfig, T_base_camera: Any) -> PoseFix:

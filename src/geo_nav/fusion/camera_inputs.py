@@ -13,10 +13,11 @@ from geo_nav.fusion.config import FusionConfig
 from geo_nav.fusion.errors import FusionError
 from geo_nav.fusion.intake import Intake
 from geo_nav.fusion.measurements import PoseFix, checked_covariance, checked_stamp, pose_fix
-from geo_nav.fusion.relative import relative_pose
+from geo_nav.fusion.relative import checked_origin, relative_pose
 from geo_nav.fusion.sensors.inputs import SensorInputs
 from geo_nav.fusion.tally import Tally
 from geo_nav.fusion.tie_points import Reprojection, tie_points
+from geo_nav.fusion.types import MotionOrigin
 from geo_nav.geodesy import LocalFrame, Pose, covariance_gtsam_from_ros
 
 
@@ -105,7 +106,12 @@ class CameraInputs(SensorInputs):
         return calibrated_fix(fix, camera, self._T_base_camera)
 
     def add_relative_pose(
-        self, reference_stamp: float, stamp: float, T_reference_camera: Pose, covariance: npt.ArrayLike
+        self,
+        reference_stamp: float,
+        stamp: float,
+        T_reference_camera: Pose,
+        covariance: npt.ArrayLike,
+        origin: MotionOrigin | None = None,
     ) -> None:
         """Queue the motion of the camera from a reference frame to a tracked one; it may be late.
 
@@ -116,9 +122,10 @@ class CameraInputs(SensorInputs):
             stamp: of the tracked frame's image, s.
             T_reference_camera: the camera at ``stamp`` in the camera at ``reference_stamp``.
             covariance: (6, 6) of that, ROS order about the axes of the reference camera, m and rad.
+            origin: what of the error is that of the reference's pose, if that is known.
 
         Raises:
-            FusionError: a stamp or the covariance cannot be used; it is counted.
+            FusionError: a stamp, a covariance or the origin cannot be used; it is counted.
         """
         try:
             reference_stamp = checked_stamp(reference_stamp, "a track's reference")
@@ -126,10 +133,11 @@ class CameraInputs(SensorInputs):
             if not stamp > reference_stamp:
                 raise FusionError(f"a track must be newer than its reference: {stamp:.3f} s, {reference_stamp:.3f} s")
             ros = checked_covariance(covariance, 6, "a track")
+            origin = None if origin is None else checked_origin(origin)
         except FusionError:
             self._count_refused_tracks(1)
             raise
         camera = self._config.camera
         stamps = (reference_stamp - camera.time_offset, stamp - camera.time_offset)
-        track = relative_pose(*stamps, T_reference_camera, ros, self._T_base_camera)
+        track = relative_pose(*stamps, T_reference_camera, ros, self._T_base_camera, origin)
         self._intake.put(calibrated_motion(track, camera, self._T_base_camera))

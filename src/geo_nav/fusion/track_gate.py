@@ -113,7 +113,7 @@ class TrackGate:
         from there.
         """
         reference = window.predict(track.reference_stamp, track.walks)
-        track = track.with_imu(self._imu).placed(reference)
+        track = track.with_imu(self._imu).placed(reference, self._config.gate_probability)
         segments = self._imu.segments(track.reference_stamp, track.stamp)
         error, covariance = track.innovation(reference, segments, self._model)
         return track, float(error @ np.linalg.solve(covariance, error))

@@ -39,6 +39,23 @@ class ImuSample:
 
 
 @dataclass(frozen=True, eq=False)
+class MotionOrigin:
+    """The pose that the points of a tracked motion were anchored by: an error of it is in the motion, too.
+
+    Attributes:
+        T_map_camera: `camera_optical` in `map` at the reference's stamp, registered or predicted.
+        covariance: (6, 6) of that, ROS order, m and rad.
+        by_pose: (6, 6) the motion's error by that pose's, both in ROS order about the axes of the reference camera.
+        noise: (6, 6) covariance of the motion where that pose is right, in the same order and axes, m and rad.
+    """
+
+    T_map_camera: Pose
+    covariance: Array
+    by_pose: Array
+    noise: Array
+
+
+@dataclass(frozen=True, eq=False)
 class NavState:
     """Pose, velocity and biases at one instant.
 

@@ -129,7 +129,8 @@ def error_vector(estimate: Pose, truth: Pose) -> Array:
     return np.concatenate([truth.translation - estimate.translation, rotation])
 
 
-def _ros_from_gtsam_jacobian(rotation: Array) -> Array:
+def ros_from_gtsam_jacobian(rotation: Array) -> Array:
+    """(6, 6) from GTSAM's tangent of a pose with a rotation (3, 3) to ROS' order and axes."""
     jacobian = np.zeros((6, 6))
     jacobian[:3, 3:] = rotation
     jacobian[3:, :3] = rotation
@@ -146,13 +147,13 @@ def covariance_ros_from_gtsam(covariance: Array, rotation: Array) -> Array:
     Returns:
         (6, 6): position (m) then rotation (rad) about the fixed axes of frame a (REP-103, PoseWithCovariance).
     """
-    jacobian = _ros_from_gtsam_jacobian(np.asarray(rotation))
+    jacobian = ros_from_gtsam_jacobian(np.asarray(rotation))
     out: Array = jacobian @ covariance @ jacobian.T
     return out
 
 
 def covariance_gtsam_from_ros(covariance: Array, rotation: Array) -> Array:
     """The inverse of :func:`covariance_ros_from_gtsam`."""
-    jacobian = _ros_from_gtsam_jacobian(np.asarray(rotation)).T
+    jacobian = ros_from_gtsam_jacobian(np.asarray(rotation)).T
     out: Array = jacobian @ covariance @ jacobian.T
     return out

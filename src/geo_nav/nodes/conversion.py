@@ -17,7 +17,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, FluidPressure, Image, I
 from tf2_msgs.msg import TFMessage
 
 from geo_nav.camera_messages import MessageError
-from geo_nav.fusion import ImuSample, NavState
+from geo_nav.fusion import ImuSample, MotionOrigin, NavState
 from geo_nav.geodesy import LocalFrame, Pose, TransformTree
 from geo_nav.registration import AbsolutePose, TiePoints
 from geo_nav.registration.tracking import TrackedFrame
@@ -278,13 +278,17 @@ def tracked_points_message(
     """A tracked frame → message, with the stamps of the frame and of the registered one; None where it was lost."""
     if tracked.tie_points is None or tracked.T_map_camera is None:
         return None
-    if tracked.T_reference_camera is None or tracked.covariance is None:
+    if tracked.T_map_reference is None or tracked.T_reference_camera is None or tracked.error is None:
         return None
     message = _tie_points_message(tracked.tie_points, stamp, reference_stamp, map_frame, camera_frame)
     message.ids = tracked.ids.tolist()
     message.pose.pose = pose_message(tracked.T_map_camera)
     message.motion.pose = pose_message(tracked.T_reference_camera)
-    message.motion.covariance = tracked.covariance.ravel()
+    message.motion.covariance = tracked.error.covariance.ravel()
+    message.reference_pose.pose = pose_message(tracked.T_map_reference)
+    message.reference_pose.covariance = tracked.error.reference_covariance.ravel()
+    message.motion_by_reference = tracked.error.by_reference.ravel()
+    message.motion_noise = tracked.error.noise.ravel()
     return message
 
 
@@ -319,14 +323,23 @@ def tie_points_from_message(message: TiePointsMessage) -> tuple[float, Array, Ar
     return seconds(message.header.stamp), pixels, points, intrinsics, pixel_sigma, point_sigma, pose, covariance
 
 
-def motion_from_message(message: TiePointsMessage) -> tuple[float, float, Pose, Array] | None:
-    """(reference stamp, stamp, T_reference_camera, covariance (6, 6)) of a tracked frame; None of a registered one.
+def motion_from_message(message: TiePointsMessage) -> tuple[float, float, Pose, Array, MotionOrigin] | None:
+    """A tracked frame as :meth:`~geo_nav.fusion.Fusion.add_relative_pose` takes it; None of a registered one.
 
     Raises:
-        GeodesyError: the motion is not a pose.
+        GeodesyError: the motion or the reference's pose is not a pose.
     """
     reference, stamp = seconds(message.reference_stamp), seconds(message.header.stamp)
     if reference == stamp:
         return None
-    covariance = np.array(message.motion.covariance, dtype=np.float64).reshape(6, 6)
-    return reference, stamp, pose_from_message(message.motion.pose), covariance
+    covariance, of_reference, by_pose, noise = (
+        np.array(m, dtype=np.float64).reshape(6, 6)
+        for m in (
+            message.motion.covariance,
+            message.reference_pose.covariance,
+            message.motion_by_reference,
+            message.motion_noise,
+        )
+    )
+    origin = MotionOrigin(pose_from_message(message.reference_pose.pose), of_reference, by_pose, noise)
+    return reference, stamp, pose_from_message(message.motion.pose), covariance, origin

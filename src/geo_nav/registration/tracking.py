@@ -19,7 +19,7 @@ from geo_nav.registration.frames import Stopwatch
 from geo_nav.registration.linearization import project
 from geo_nav.registration.resection import Resection, refine, resect
 from geo_nav.registration.tracking_config import TrackingConfig
-from geo_nav.registration.tracking_motion import motion_covariance
+from geo_nav.registration.tracking_motion import MotionError, motion_error
 from geo_nav.registration.tracking_points import Anchors, TrackReference, choose_anchors, plane_homography
 from geo_nav.registration.types import TiePoints
 from geo_nav.rendering import Camera, RenderedView
@@ -75,8 +75,9 @@ class TrackedFrame:
         status: the verdict.
         reason: the verdict in words.
         T_map_camera: resected pose; it carries the error of the reference's pose. None where lost.
+        T_map_reference: the reference's pose, registered or predicted, which anchors the points; None where lost.
         T_reference_camera: the camera in the reference camera's frame; None where lost.
-        covariance: (6, 6) of ``T_reference_camera``, ROS order about the reference camera's axes; None where lost.
+        error: of ``T_reference_camera``, and what of it is that of ``T_map_reference``; None where lost.
         tie_points: None where lost.
         ids: (N,) number of each point among those of its reference.
         milliseconds: duration of each stage.
@@ -87,8 +88,9 @@ class TrackedFrame:
     status: TrackStatus
     reason: str
     T_map_camera: Pose | None = None
+    T_map_reference: Pose | None = None
     T_reference_camera: Pose | None = None
-    covariance: Array | None = None
+    error: MotionError | None = None
     tie_points: TiePoints | None = None
     ids: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     milliseconds: dict[str, float] = field(default_factory=dict)
@@ -203,17 +205,19 @@ class TiePointTracker:
         if problem:
             return self._lost(frame, tracks, f"{followed}; {problem}")
         with watch("covariance"):
-            covariance = motion_covariance(
-                frame.camera, tracks.reference.T_map_camera, solved.T_map_camera, points[left],
-                solved.residuals[solved.inliers], tracks.reference.covariance, self._config.pixel_sigma,
+            reference = tracks.reference
+            error = motion_error(
+                frame.camera, reference.T_map_camera, solved.T_map_camera, points[left],
+                solved.residuals[solved.inliers], reference.covariance, reference.ground_covariance,
+                self._config.pixel_sigma,
             )  # fmt: skip
-        if covariance is None:
+        if error is None:
             return self._lost(frame, tracks, "the points leave a direction of the pose open")
         # A point that was not found may only be hidden for a while; one that was found elsewhere is a wrong one.
         kept = ~returned
         kept[left] = True
         self._tracks = self._carried_on(tracks, frame, solved.T_map_camera, pixels, left, kept)
-        return self._tracked(self._tracks, tracks.ids[left], pixels[left], solved, covariance, watch)
+        return self._tracked(self._tracks, tracks.ids[left], pixels[left], solved, error, watch)
 
     def _carried_on(
         self, tracks: _Tracks, frame: GreyFrame, pose: Pose, pixels: Array, left: npt.NDArray[np.int64], kept: Mask
@@ -294,10 +298,10 @@ class TiePointTracker:
         ids: npt.NDArray[np.int64],
         pixels: Array,
         solved: Resection,
-        covariance: Array,
+        error: MotionError,
         watch: Stopwatch,
     ) -> TrackedFrame:
-        count, pose = len(ids), tracks.pose
+        count, pose, reference = len(ids), tracks.pose, tracks.reference.T_map_camera
         sigma = float(np.sqrt((solved.residuals[solved.inliers] ** 2).mean()))
         ties = TiePoints(
             pixels=pixels,
@@ -308,7 +312,7 @@ class TiePointTracker:
         )
         return TrackedFrame(
             tracks.frame.stamp, tracks.reference.stamp, TrackStatus.TRACKED, f"{count} points, {sigma:.2f} px",
-            pose, tracks.reference.T_map_camera.inverse() @ pose, covariance, ties, ids, watch.milliseconds,
+            pose, reference, reference.inverse() @ pose, error, ties, ids, watch.milliseconds,
         )  # fmt: skip
 
 

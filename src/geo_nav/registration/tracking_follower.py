@@ -148,7 +148,7 @@ class Follower:
         """
         if not self._config.refused_frames or self.reference_stamp is not None:
             return
-        reference = TrackReference(frame.stamp, T_map_camera, covariance)
+        reference = TrackReference.predicted(frame.stamp, T_map_camera, covariance)
         try:
             self._begin(frame, reference, view, usable)
         except RegistrationError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,22 +19,40 @@ _GRAZING = 0.1
 """Least cosine between a ray and the ground's normal: flatter rays would make any pose error an endless depth error."""
 
 
-def motion_covariance(
+@dataclass(frozen=True, eq=False)
+class MotionError:
+    """What the error of a tracked motion consists of; ROS order about the axes of the reference camera, m and rad.
+
+    Attributes:
+        covariance: (6, 6) of all of it.
+        noise: (6, 6) of it where the reference's pose is right.
+        by_reference: (6, 6) the error by that of the reference's pose.
+        reference_covariance: (6, 6) of that pose, ROS order about the axes of `map`.
+    """
+
+    covariance: Array
+    noise: Array
+    by_reference: Array
+    reference_covariance: Array
+
+
+def motion_error(
     camera: Camera,
     T_map_reference: Pose,
     T_map_camera: Pose,
     points: Array,
     residuals: Array,
     reference_covariance: Array,
+    ground_covariance: Array,
     pixel_sigma: float,
-) -> Array | None:
-    """Covariance of ``T_reference_camera``, the camera in the reference camera's frame.
+) -> MotionError | None:
+    """The error of ``T_reference_camera``, the camera in the reference camera's frame.
 
     The points lie on their rays of the reference, so an error of its pose, registered or predicted, moves reference
     and points alike and cancels, but for the depth at which the rays meet the model: a pose that is too high makes
-    every point too far and every motion too long. Two parts are added: what the residuals say (flow noise and the
-    single points' depths), and the pose's own covariance through the depths that it implies on the plane that the
-    points lie about.
+    every point too far and every motion too long. So it has two parts: what the residuals say (flow noise and the
+    single points' depths), and the error of the pose, or of the ground below it, through the depths that it implies on
+    the plane that the points lie about.
 
     Args:
         camera: pinhole.
@@ -41,10 +61,11 @@ def motion_covariance(
         points: (N, 3) in `map`, metres; anchored at ``T_map_reference``.
         residuals: (N, 2) pixels.
         reference_covariance: (6, 6) of the reference's pose, ROS order, m and rad.
+        ground_covariance: (6, 6) of the ground that the points lie on, as if the pose were wrong by as much.
         pixel_sigma: floor of the residuals' sigma, pixels.
 
     Returns:
-        (6, 6) ROS order about the axes of the reference camera, m and rad; None where a direction is open.
+        What it consists of; None where a direction is open.
     """
     jacobian = pose_jacobian(camera, T_map_camera, points)
     # Position in units of the distance: metres beside radians would make any condition number meaningless.
@@ -61,11 +82,13 @@ def motion_covariance(
         @ _pull_by_depth(camera, T_map_reference, T_map_camera, points, jacobian)
         @ _depth_by_reference(T_map_reference, points)
     )
-    covariance = noise + by_reference @ reference_covariance @ by_reference.T
+    noise += by_reference @ ground_covariance @ by_reference.T
     axes = np.kron(np.eye(2), T_map_reference.rotation)
-    covariance = axes.T @ covariance @ axes
-    out: Array = 0.5 * (covariance + covariance.T)
-    return out
+    noise, covariance, by_reference = (
+        axes.T @ part @ axes
+        for part in (noise, noise + by_reference @ reference_covariance @ by_reference.T, by_reference)
+    )
+    return MotionError(0.5 * (covariance + covariance.T), 0.5 * (noise + noise.T), by_reference, reference_covariance)
 
 
 def _residual_covariance(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -31,6 +31,8 @@ _GRAZING = 0.1
 """Least sine between a ray and level ground."""
 _GUESS = 0.5
 """1 sigma of the distance of ground of which nothing is known, as a share of it."""
+_RELIEF = 0.02
+"""1 sigma of the slope of the model's ground about either axis where it is seen from a wrong place, rad."""
 _SLOPE = 0.07
 """1 sigma of its slope about either axis, rad: that across the flight looks like a turn."""
 _SETTLED = 0.25
@@ -50,6 +52,7 @@ class TrackReference:
         covariance: (6, 6) of that, ROS order, m and rad.
         tie_points: of the registration; None where there is none.
         ground: height of the level ground that the points are taken to lie on, m; None where the model shows them.
+        ground_covariance: (6, 6) of that ground, as if the pose were wrong by as much; of the model's next to nothing.
     """
 
     stamp: float
@@ -57,6 +60,13 @@ class TrackReference:
     covariance: Array
     tie_points: TiePoints | None = None
     ground: float | None = None
+    ground_covariance: Array = field(default_factory=lambda: np.zeros((6, 6)))
+
+    @staticmethod
+    def predicted(stamp: float, T_map_camera: Pose, covariance: Array) -> TrackReference:
+        """Of a frame that was not registered: the model shows there not quite the ground that the frame shows."""
+        ground = np.diag([0.0, 0.0, 0.0, _RELIEF, _RELIEF, 0.0]) ** 2
+        return TrackReference(stamp, T_map_camera, covariance, ground_covariance=ground)
 
     def over(self, ground: float) -> TrackReference:
         """The same where the model is not in view, and the ground is guessed to be level, at a height in `map`, m.
@@ -69,16 +79,15 @@ class TrackReference:
         distance = float(self.T_map_camera.translation[2]) - ground
         if not distance > 0.0:
             raise RegistrationError(f"the camera is predicted {-distance:.1f} m below the ground that was seen last")
-        # An error of the ground is one of the pose above it.
-        covariance = self.covariance + np.diag([0.0, 0.0, _GUESS * distance, _SLOPE, _SLOPE, 0.0]) ** 2
-        return replace(self, covariance=covariance, ground=ground)
+        covariance = np.diag([0.0, 0.0, _GUESS * distance, _SLOPE, _SLOPE, 0.0]) ** 2
+        return replace(self, ground=ground, ground_covariance=covariance)
 
     @property
     def point_sigma(self) -> float:
         """1 sigma of a coordinate of the points seen from there, metres."""
         if self.tie_points is not None:
             return float(np.median(self.tie_points.point_sigma))
-        return float(np.sqrt(np.linalg.eigvalsh(self.covariance[:3, :3])[-1]))
+        return float(np.sqrt(np.linalg.eigvalsh((self.covariance + self.ground_covariance)[:3, :3])[-1]))
 
 
 @dataclass(frozen=True, eq=False)
