@@ -39,6 +39,7 @@ def motions(run: Path) -> dict[bool, list[tuple[float, ...]]]:
             if told is None:
                 continue
             reference, stamp, motion, covariance, origin = told
+            assert origin is not None  # of our own tracks it is known
             if reference < truth.stamps[0] or stamp > truth.stamps[-1]:
                 continue
             first, last = (truth.at([t]).pose(0) @ mounting for t in (reference, stamp))

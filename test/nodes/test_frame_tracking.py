@@ -257,9 +257,14 @@ def test_messages_of_tracked_frames_and_back(frames: list[Frame], views: list[Re
     assert back[:2] == (conversion.seconds(stamp(0)), conversion.seconds(stamp(3)))
     assert back[2].distance_to(motion) < 1e-12
     np.testing.assert_array_equal(back[3], error.covariance)
+    assert back[4] is not None
     assert back[4].T_map_camera.distance_to(pose_at(0)) < 1e-9
     np.testing.assert_array_equal(back[4].noise, error.noise)
     np.testing.assert_array_equal(back[4].by_pose, error.by_reference)
     np.testing.assert_array_equal(back[4].covariance, error.reference_covariance)
+    message.motion_noise = np.zeros(36)
+    unknown = conversion.motion_from_message(message)
+    assert unknown is not None
+    assert unknown[4] is None
     lost = TrackedFrame(1.0, 0.0, TrackStatus.LOST, "few points")
     assert conversion.tracked_points_message(lost, stamp(3), stamp(0), "map", "camera_optical") is None

@@ -323,8 +323,10 @@ def tie_points_from_message(message: TiePointsMessage) -> tuple[float, Array, Ar
     return seconds(message.header.stamp), pixels, points, intrinsics, pixel_sigma, point_sigma, pose, covariance
 
 
-def motion_from_message(message: TiePointsMessage) -> tuple[float, float, Pose, Array, MotionOrigin] | None:
+def motion_from_message(message: TiePointsMessage) -> tuple[float, float, Pose, Array, MotionOrigin | None] | None:
     """A tracked frame as :meth:`~geo_nav.fusion.Fusion.add_relative_pose` takes it; None of a registered one.
+
+    Where `motion_noise` is all zero, nothing is known of what the motion owes to its reference.
 
     Raises:
         GeodesyError: the motion or the reference's pose is not a pose.
@@ -341,5 +343,7 @@ def motion_from_message(message: TiePointsMessage) -> tuple[float, float, Pose, 
             message.motion_noise,
         )
     )
-    origin = MotionOrigin(pose_from_message(message.reference_pose.pose), of_reference, by_pose, noise)
+    origin = None
+    if noise.any():
+        origin = MotionOrigin(pose_from_message(message.reference_pose.pose), of_reference, by_pose, noise)
     return reference, stamp, pose_from_message(message.motion.pose), covariance, origin
