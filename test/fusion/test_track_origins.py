@@ -231,3 +231,24 @@ def test_the_length_of_the_motion_tells_the_height() -> None:
     assert nees < 1.6
     assert error[2] < 0.9 * before[2]
     assert np.linalg.norm(error) < 0.8 * np.linalg.norm(before)
+
+
+def test_an_origin_is_compared_with_where_the_calibrated_camera_was() -> None:
+    """A mounting that has turned out to be wrong by more than pose and state are, and is known by now."""
+    rng = np.random.default_rng(6)
+    plain, first, _ = random_track(rng, 0.0)
+    track = calibrated_motion(plain, CAMERA, T_BC)
+    belief = replace(random_belief(0), covariance=1e-4 * np.eye(15), walks=(), values=np.zeros(0)).joined(track.walks)
+    turned = np.zeros(7)
+    turned[1] = 0.12
+    for values, known in ((turned, True), (np.zeros(7), False)):
+        # The body is where the turned camera saw what the origin says; the state knows of the turn, or does not.
+        pose = pose3(first @ T_BASE_CAMERA).compose(gtsam.Pose3.Expmap(np.array([-0.12, 0.0, 0.0, 0.0, 0.0, 0.0])))
+        nav = gtsam.NavState(pose.compose(T_BC.inverse()), np.zeros(3))
+        covariance = belief.covariance.copy()
+        covariance[15:, 15:] = 1e-6 * np.eye(7)
+        reference = replace(belief, nav=nav, covariance=covariance, values=values)
+        origin = replace(track.origin, covariance=1e-4 * np.eye(6))  # type: ignore[type-var]
+        placed = replace(track, origin=origin).placed(reference, 0.999)
+        assert type(placed) is type(track)
+        assert (placed.origin is not None) == known

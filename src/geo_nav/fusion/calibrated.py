@@ -112,7 +112,17 @@ class CalibratedMotion(RelativePose):
     def placed(self, reference: Belief, probability: float) -> RelativePose:
         """With the turning left out where it is not significant."""
         begin, end = (c.placed(reference.bias) for c in self.views)
-        return replace(super().placed(reference, probability), views=(begin, end))  # type: ignore[call-arg]
+        # replace() keeps the class.
+        placed: CalibratedMotion = replace(self, views=(begin, end))
+        return super(CalibratedMotion, placed).placed(reference, probability)
+
+    def _seen(self, reference: Belief) -> tuple[Any, Array]:
+        """By the calibration as the belief knows it."""
+        auxiliaries = reference.values_of(self.walks)
+        pose, jacobian = self.views[0].seen(reference.nav, reference.bias, auxiliaries)
+        by_auxiliaries = reference.by_auxiliaries(jacobian[:, AUXILIARY:], self.walks)
+        by_belief = np.hstack([jacobian[:, :AUXILIARY], by_auxiliaries])
+        return pose, by_belief @ reference.covariance @ by_belief.T
 
     def _seen_residual(
         self, navs: list[Any], biases: list[Any], auxiliaries: Array

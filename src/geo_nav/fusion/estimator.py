@@ -74,7 +74,7 @@ class Estimator:
         self._lock = Lock()
         self._requested: tuple[Belief, float, str] | None = None
         self._counts = Counts()
-        self._refusal = ""
+        self._refusal = self._failure = ""
         self._tracks = TrackGate(config, imu, model)
         self._standstill = StandstillDetector(config, imu, model)
         self.anchor: Belief | None = None
@@ -211,6 +211,7 @@ class Estimator:
         kept = max(span[0], span[1] - max(c.start_window, c.start_motion_window))
         self._candidates = sorted((m for m in [*self._candidates, *fixes] if m.stamp >= kept), key=lambda m: m.stamp)
         oldest = max(span[0], span[1] - c.start_window)
+        self._failure = ""
         recent = [m for m in self._candidates if m.stamp >= oldest]
         poses = [m for m in recent if isinstance(m, PoseFix)]
         attitude = self._intake.attitude(oldest, span[1])
@@ -226,7 +227,7 @@ class Estimator:
         gps = len(recent) - len(poses)
         have = f"{len(poses)} of {c.start_fixes} absolute poses, or {gps} of {c.start_gps_fixes} GPS fixes"
         given = "no attitude, and the motion does not show the heading" if attitude is None else "with attitude"
-        self._count(waiting_for=f"waiting for fixes that agree: {have}, {given}{self._refusal}")
+        self._count(waiting_for=f"waiting for fixes that agree: {have}, {given}{self._refusal}{self._failure}")
 
     def _solve_start(
         self, fixes: Sequence[Measurement], attitude: Attitude | None, least: int, span: float
@@ -236,7 +237,7 @@ class Estimator:
         try:
             return self._bootstrap.solve(fixes, attitude, least, span)
         except Exception as error:  # GTSAM raises several kinds for a batch that cannot be solved; more fixes may help
-            self._refusal = f"; a start from {len(fixes)} fixes failed: {type(error).__name__}"
+            self._failure = f"; a start from {len(fixes)} fixes failed: {type(error).__name__}"
             return None
 
     def _adopt(self, start: Start, considered: list[Measurement], result: Result) -> None:

@@ -54,11 +54,16 @@ class Origin:
         by_reference = -gtsam.Pose3.LogmapDerivative(off) @ off.inverse().AdjointMap()
         return self.by_pose @ gtsam.Pose3.Logmap(off), self.by_pose @ by_reference
 
-    def agrees(self, reference: Belief, probability: float) -> bool:
-        """Whether the pose may be that of a belief: one that registration found elsewhere explains no motion here."""
-        off = gtsam.Pose3.Logmap(reference.nav.pose().between(self.pose))
-        distance = off @ np.linalg.solve(reference.covariance[:6, :6] + self.covariance, off)
-        return bool(distance <= chi2.ppf(probability, 6))
+    def agrees(self, reference: Any, covariance: Array, probability: float) -> bool:
+        """Whether the pose may be a reference's: one that registration found elsewhere explains no motion here.
+
+        Args:
+            reference: ``gtsam.Pose3`` as the camera's mounting as given would have it.
+            covariance: (6, 6) of that.
+            probability: of the chi-square test.
+        """
+        off = gtsam.Pose3.Logmap(reference.between(self.pose))
+        return bool(off @ np.linalg.solve(covariance + self.covariance, off) <= chi2.ppf(probability, 6))
 
     def moved(self, at_reference: Any, at_stamp: Any) -> Origin:
         """Of the motion between other stamps, see :meth:`RelativePose.moved`."""
@@ -109,8 +114,12 @@ class RelativePose:
 
     def placed(self, reference: Belief, probability: float) -> RelativePose:
         """Without the origin where the belief at ``reference_stamp`` contradicts it by chi-square of a probability."""
-        known = self.origin is None or self.origin.agrees(reference, probability)
+        known = self.origin is None or self.origin.agrees(*self._seen(reference), probability)
         return self if known else replace(self, origin=None)
+
+    def _seen(self, reference: Belief) -> tuple[Any, Array]:
+        """``gtsam.Pose3`` of the reference that the origin is one of, and its covariance (6, 6)."""
+        return reference.nav.pose(), reference.covariance[:6, :6]
 
     def factor(self, reference: StateKeys, end: StateKeys, config: FusionConfig) -> Any:
         """A factor between the poses of two states."""

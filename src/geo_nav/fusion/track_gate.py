@@ -101,8 +101,8 @@ class TrackGate:
     def _factor(self, reference: float) -> float:
         """What the covariance of a reference's motion grows by.
 
-        A motion carries the part of its reference's error that does not cancel, and errors of successive
-        references are correlated.
+        Motions from references that follow one another see the same ground with the same flow, and where the origin is
+        not known carry their references' errors.
         """
         before = max((known for known in self._tracks if known < reference), default=self._left)
         interval = max(reference - before, self._config.min_state_spacing)

@@ -45,7 +45,8 @@ class MotionOrigin:
     Attributes:
         T_map_camera: `camera_optical` in `map` at the reference's stamp, registered or predicted.
         covariance: (6, 6) of that, ROS order, m and rad.
-        by_pose: (6, 6) the motion's error by that pose's, both in ROS order about the axes of the reference camera.
+        by_pose: (6, 6) the motion's error by that pose's, both estimate less truth in ROS order about the axes of the
+            reference camera.
         noise: (6, 6) covariance of the motion where that pose is right, in the same order and axes, m and rad.
     """
 

@@ -52,7 +52,7 @@ class TrackReference:
         covariance: (6, 6) of that, ROS order, m and rad.
         tie_points: of the registration; None where there is none.
         ground: height of the level ground that the points are taken to lie on, m; None where the model shows them.
-        ground_covariance: (6, 6) of that ground, as if the pose were wrong by as much; of the model's next to nothing.
+        ground_covariance: (6, 6) of the ground, as if the pose were wrong by as much; zero where it was registered.
     """
 
     stamp: float
