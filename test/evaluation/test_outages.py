@@ -228,6 +228,17 @@ def test_tracks_err_by_their_drift_and_claim_it(journey, items):
     assert 0.3 < nees(np.array(errors), np.array(covariances)).mean() / 6.0 < 3.0
 
 
+def test_origins_that_explain_nothing_change_nothing():
+    ends = []
+    for origins in (False, True):
+        journey = Journey(JourneyOptions("aerial", "mems", 4, 20.0, 50.0, origins=origins))
+        player = Player.of(journey, status=False)
+        ends.append(player.play(journey.items()).errors[-1])
+        assert player.fusion.status().tracks_used > 50
+        assert player.fusion.status().tracks_refused == 0
+    np.testing.assert_allclose(ends[1], ends[0], atol=1e-6)
+
+
 def test_a_clock_moves_every_stamp_and_no_arrival():
     track = Tracked(5.1, 5.0, 4.0, Pose.identity(), np.eye(6))
     moved = clock_shifted(track, -30.0)

@@ -38,7 +38,7 @@ def run_cost(seconds: float) -> dict[str, Any]:
     Args:
         seconds: of it.
     """
-    journey = Journey(JourneyOptions("aerial", "mems", SEED, seconds, gaps=False))
+    journey = Journey(JourneyOptions("aerial", "mems", SEED, seconds, gaps=False, origins=True))
     items = list(journey.items())
     fusion = Fusion(journey.config, FRAME, journey.T_base_camera, isolated=True)
     switch_interval = sys.getswitchinterval()
@@ -97,7 +97,7 @@ def run_endurance(seconds: float) -> dict[str, Any]:
     Args:
         seconds: of it.
     """
-    journey = Journey(JourneyOptions("aerial", "mems", SEED, seconds, _ENDURANCE_RATE))
+    journey = Journey(JourneyOptions("aerial", "mems", SEED, seconds, _ENDURANCE_RATE, origins=True))
     player = _TimedPlayer(journey.config, journey.T_base_camera, status=False)
     minutes: list[dict[str, float]] = []
     due = _MINUTE

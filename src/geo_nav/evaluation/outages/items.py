@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from geo_nav.fusion import Fusion, ImuSample, NavState
+from geo_nav.fusion import Fusion, ImuSample, MotionOrigin, NavState
 from geo_nav.geodesy import Pose
 
 Array = npt.NDArray[np.float64]
@@ -75,15 +75,17 @@ class Tracked(Item):
         reference_stamp: of the registered frame, s.
         motion: the camera at ``stamp`` in the camera at ``reference_stamp``.
         covariance: (6, 6) ROS order.
+        origin: what of its error is that of the reference's pose, where that is told.
     """
 
     reference_stamp: float
     motion: Pose
     covariance: Array
+    origin: MotionOrigin | None = None
 
     def give(self, fusion: Fusion) -> None:
         """Hand it in."""
-        fusion.add_relative_pose(self.reference_stamp, self.stamp, self.motion, self.covariance)
+        fusion.add_relative_pose(self.reference_stamp, self.stamp, self.motion, self.covariance, self.origin)
 
 
 @dataclass(frozen=True, eq=False)

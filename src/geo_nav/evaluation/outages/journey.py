@@ -13,7 +13,7 @@ from geo_nav.evaluation.outages.imu_classes import IMU_CLASSES, ImuErrors
 from geo_nav.evaluation.outages.items import Ahrs, Delivery, Gps, Imu, Registered, Tracked, Wheels
 from geo_nav.evaluation.outages.laws import FRAME_RATE, LATENCY, TRACK_LATENCY, Drawn, draw
 from geo_nav.evaluation.outages.vehicles import VEHICLES
-from geo_nav.fusion import FusionConfig
+from geo_nav.fusion import FusionConfig, MotionOrigin
 from geo_nav.geodesy import LocalFrame, Pose
 from geo_nav.simulation import GpsReceiver, Motion, SimulationConfig, camera_mounting, ideal_imu
 from geo_nav.simulation.aiding import AttitudeReference
@@ -50,6 +50,8 @@ class JourneyOptions:
         blackouts: times without any fix or track, s.
         gps_until: GPS fixes end here, s.
         registrations: whether there are any.
+        origins: whether the tracks tell theirs, as the nodes do. None of their error is drawn as that of a reference's
+            pose, so it changes what they cost and not what they say.
     """
 
     vehicle: str
@@ -61,6 +63,7 @@ class JourneyOptions:
     blackouts: tuple[tuple[float, float], ...] = ()
     gps_until: float = GPS_UNTIL
     registrations: bool = True
+    origins: bool = False
 
 
 class Journey:
@@ -141,8 +144,14 @@ class Journey:
                 continue
             age = t - float(drawn.stamps[reference])
             drift, covariance = drawn.drift(reference)
-            motion = _erring(cameras[reference - earliest].inverse() @ camera, age * drift, np.eye(3))
-            out.append(Tracked(t + TRACK_LATENCY, t, t - age, motion, age**2 * covariance))
+            begin_pose, covariance = cameras[reference - earliest], age**2 * covariance
+            motion = _erring(begin_pose.inverse() @ camera, age * drift, np.eye(3))
+            origin = None
+            if self.options.origins:
+                axes = np.kron(np.eye(2), begin_pose.rotation)
+                of_pose = axes @ drawn.covariances[reference] @ axes.T
+                origin = MotionOrigin(begin_pose, 0.5 * (of_pose + of_pose.T), np.zeros((6, 6)), covariance)
+            out.append(Tracked(t + TRACK_LATENCY, t, t - age, motion, covariance, origin))
         return out
 
     def _cameras(self, stamps: Array) -> list[Pose]:
