@@ -41,6 +41,7 @@ SMALLER = {
     r"python docs/examples/simulated_survey.py": "--photos 8",
     r"python benchmark/replay.py": "--no-ros",
     r"python benchmark/start_in_motion.py": "--sets kitti --from 30",
+    r"python benchmark/fix_correlation.py": "--times 2 --imu mems --duration 40",
     r"geo-nav evaluate-site": "--described",
     r"geo-nav export .* --from 30": "--from 5 --to 15",
     r"geo-nav simulate world": "--size 300",
