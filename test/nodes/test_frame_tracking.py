@@ -145,30 +145,20 @@ def test_a_refused_frame_is_followed_until_another_is_registered(
     assert problems == []
 
 
-def test_a_frame_that_cannot_be_used_is_not_followed(
-    tracking: tuple[FrameTracking, Published, list[str]], frames: list[Frame], views: list[RenderedView]
+@pytest.mark.parametrize("case", ["bad input", "masked, refused", "masked, accepted"])
+def test_a_frame_in_which_nothing_can_be_used_is_not_followed(
+    tracking: tuple[FrameTracking, Published, list[str]], frames: list[Frame], views: list[RenderedView], case: str
 ) -> None:
     """Specks on the lens stand out in a blank frame, and would be followed well: standing still."""
     thread, published, problems = tracking
     thread.offer(frames[0])
-    thread.registered(given(frames[0], replace(REFUSED, status=Status.BAD_INPUT), views[0]))
-    thread.offer(frames[1])
-    assert wait(lambda: not thread._queue)
-    thread.registered(given(frames[1], REFUSED, views[1]))
-    thread.offer(frames[2])
-    assert wait(lambda: len(published) == 1)
-    assert published[0].reference.stamp == stamp(1)
-    assert problems == []
-
-
-@pytest.mark.parametrize("refused", [True, False])
-def test_nothing_is_followed_that_began_under_a_mask(
-    tracking: tuple[FrameTracking, Published, list[str]], frames: list[Frame], views: list[RenderedView], refused: bool
-) -> None:
-    thread, published, problems = tracking
-    thread.offer(frames[0])
-    all_given = given(frames[0], REFUSED if refused else registration(views[0]), views[0])
-    thread.registered(replace(all_given, usable=np.zeros(frames[0].image.shape[:2], bool)))
+    found = registration(views[0]) if case == "masked, accepted" else REFUSED
+    useless = given(frames[0], found, views[0])
+    if case == "bad input":
+        useless = replace(useless, found=replace(REFUSED, status=Status.BAD_INPUT))
+    else:
+        useless = replace(useless, usable=np.zeros(frames[0].image.shape[:2], bool))
+    thread.registered(useless)
     thread.offer(frames[1])
     assert wait(lambda: not thread._queue)
     thread.registered(given(frames[1], REFUSED, views[1]))

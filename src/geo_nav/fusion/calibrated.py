@@ -112,9 +112,7 @@ class CalibratedMotion(RelativePose):
     def placed(self, reference: Belief, probability: float) -> RelativePose:
         """With the turning left out where it is not significant."""
         begin, end = (c.placed(reference.bias) for c in self.views)
-        # replace() keeps the class.
-        placed: CalibratedMotion = replace(self, views=(begin, end))
-        return super(CalibratedMotion, placed).placed(reference, probability)
+        return RelativePose.placed(replace(self, views=(begin, end)), reference, probability)
 
     def _seen(self, reference: Belief) -> tuple[Any, Array]:
         """By the calibration as the belief knows it."""

@@ -29,10 +29,10 @@ _HULL_MARGIN = 0.05
 _ITERATIONS = 8
 _GRAZING = 0.1
 """Least sine between a ray and level ground."""
-_GUESS = 0.5
-"""1 sigma of the distance of ground of which nothing is known, as a share of it."""
 _RELIEF = 0.02
 """1 sigma of the slope of the model's ground about either axis where it is seen from a wrong place, rad."""
+_GUESS = 0.5
+"""1 sigma of the distance of ground of which nothing is known, as a share of it."""
 _SLOPE = 0.07
 """1 sigma of its slope about either axis, rad: that across the flight looks like a turn."""
 _SETTLED = 0.25
